@@ -1,0 +1,59 @@
+//! Every bound of the system, in one place. A bound that is reached is reported, never worked around.
+
+/// Buckets of the entity-key space. Fixed for ever: it is part of the data format.
+pub const BUCKETS: u16 = 1024;
+/// Shards of a store that names no number.
+pub const DEFAULT_SHARDS: u16 = 16;
+
+/// Bytes of a name.
+pub const NAME_BYTES: usize = 63;
+/// Join keys of one entity.
+pub const KEY_COLUMNS: usize = 16;
+/// Bytes of one encoded entity key.
+pub const KEY_BYTES: usize = 4 * 1024;
+/// Features of one view.
+pub const FEATURES_PER_VIEW: usize = 4_096;
+/// Features of one service.
+pub const FEATURES_PER_SERVICE: usize = 16_384;
+/// Nesting of one data type.
+pub const TYPE_DEPTH: usize = 16;
+/// Elements of a vector type.
+pub const VECTOR_LENGTH: u32 = 65_536;
+/// Bytes of one definition file.
+pub const DEFINITION_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of one row, keys and times included.
+pub const ROW_BYTES: usize = 1024 * 1024;
+/// Rows of one pushed batch.
+pub const BATCH_ROWS: usize = 65_536;
+/// Bytes of one command in the Raft log.
+pub const COMMAND_BYTES: usize = 8 * 1024 * 1024;
+/// Commands proposed and not yet applied, per group.
+pub const PROPOSALS_IN_FLIGHT: usize = 1_024;
+/// Bytes of commands proposed and not yet applied, per group.
+pub const PROPOSAL_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+
+/// Rows of an open run after which it is sealed.
+pub const OPEN_RUN_ROWS: usize = 262_144;
+/// Bytes of an open run after which it is sealed.
+pub const OPEN_RUN_BYTES: usize = 64 * 1024 * 1024;
+/// Rows of one payload page of a segment: small, so that a point lookup decodes little.
+pub const SEGMENT_PAGE_ROWS: usize = 2_048;
+/// Rows of one row group of a segment.
+pub const SEGMENT_ROW_GROUP_ROWS: usize = 131_072;
+/// Segments of one view in one shard above which they are compacted.
+pub const SEGMENTS_BEFORE_COMPACTION: usize = 8;
+
+/// Entities of one online lookup.
+pub const LOOKUP_ENTITIES: usize = 10_000;
+/// Sequence numbers a writer's window remembers, per bucket and epoch.
+pub const WRITER_WINDOW: u64 = 1_024;
+/// Writer epochs remembered.
+pub const WRITERS: usize = 65_536;
+
+/// Bytes of one upload chunk.
+pub const CHUNK_BYTES: usize = 1024 * 1024;
+/// Bytes of one gRPC message, either way.
+pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Nodes one trace returns before it hands out a cursor.
+pub const TRACE_NODES: usize = 10_000;
