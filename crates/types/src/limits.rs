@@ -33,6 +33,17 @@ pub const PROPOSALS_IN_FLIGHT: usize = 1_024;
 /// Bytes of commands proposed and not yet applied, per group.
 pub const PROPOSAL_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
 
+/// Bytes of one entry of the Raft log: a command with its envelope, with room to spare.
+pub const LOG_ENTRY_BYTES: usize = 2 * COMMAND_BYTES;
+/// Bytes of one append to the Raft log, all groups together.
+pub const LOG_BATCH_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of one key of the ordered key-value store.
+pub const KV_KEY_BYTES: usize = 8 * 1024;
+/// Bytes of one value of the ordered key-value store.
+pub const KV_VALUE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of the name of one tree of the ordered key-value store.
+pub const KV_TREE_BYTES: usize = 255;
+
 /// Rows of an open run after which it is sealed.
 pub const OPEN_RUN_ROWS: usize = 262_144;
 /// Bytes of an open run after which it is sealed.
