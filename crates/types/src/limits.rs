@@ -24,6 +24,14 @@ pub const DEFINITION_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of one row, keys and times included.
 pub const ROW_BYTES: usize = 1024 * 1024;
+/// Bytes of one column of one batch while foreign data is converted, unpacked from dictionaries and the like.
+pub const INTAKE_COLUMN_BYTES: usize = 512 * 1024 * 1024;
+/// Rows of one batch read from a foreign file.
+pub const INTAKE_BATCH_ROWS: usize = 16_384;
+/// Bytes of one message of a foreign Arrow IPC file.
+pub const INTAKE_MESSAGE_BYTES: usize = 1024 * 1024 * 1024;
+/// Nesting of a foreign Arrow type.
+pub const INTAKE_TYPE_DEPTH: usize = 32;
 /// Rows of one pushed batch.
 pub const BATCH_ROWS: usize = 65_536;
 /// Bytes of one command in the Raft log.
@@ -48,6 +56,8 @@ pub const KV_TREE_BYTES: usize = 255;
 pub const OPEN_RUN_ROWS: usize = 262_144;
 /// Bytes of an open run after which it is sealed.
 pub const OPEN_RUN_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of rows sorted in memory at once, per shard of a bulk load; more become several segments.
+pub const SORT_BYTES: usize = 512 * 1024 * 1024;
 /// Rows of one payload page of a segment: small, so that a point lookup decodes little.
 pub const SEGMENT_PAGE_ROWS: usize = 2_048;
 /// Rows of one row group of a segment.
@@ -68,3 +78,18 @@ pub const CHUNK_BYTES: usize = 1024 * 1024;
 pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Nodes one trace returns before it hands out a cursor.
 pub const TRACE_NODES: usize = 10_000;
+
+/// Bytes of one ledger record: it must fit a command of the meta group.
+pub const RECORD_BYTES: usize = 6 * 1024 * 1024;
+/// Inputs one ledger record may name.
+pub const RECORD_EDGES: usize = 65_536;
+/// Bytes of a short text in a ledger record: the name of a column, parameter or metric, or a metric's value.
+pub const RECORD_LABEL_BYTES: usize = 1_024;
+/// Bytes of one sealed text: an owner, a path, a parameter.
+pub const SEALED_TEXT_BYTES: usize = 256 * 1024;
+/// Edges one trace returns before it hands out a cursor.
+pub const TRACE_EDGES: usize = 100_000;
+/// Levels of a trace that are drawn as a tree; deeper ones are counted.
+pub const TRACE_TREE_DEPTH: usize = 64;
+/// Nodes a comparison of two ancestries visits before it is refused.
+pub const DIFF_NODES: usize = 1_000_000;
