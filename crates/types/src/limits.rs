@@ -40,6 +40,12 @@ pub const COMMAND_BYTES: usize = 8 * 1024 * 1024;
 pub const PROPOSALS_IN_FLIGHT: usize = 1_024;
 /// Bytes of commands proposed and not yet applied, per group.
 pub const PROPOSAL_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+/// Reads and closes asked for and not yet answered, per group.
+pub const READS_IN_FLIGHT: usize = 16_384;
+/// Entries of one Raft message between peers.
+pub const PEER_MESSAGE_ENTRIES: usize = 4_096;
+/// Bytes of one Raft message between peers.
+pub const PEER_MESSAGE_BYTES: usize = 2 * LOG_ENTRY_BYTES;
 
 /// Bytes of one entry of the Raft log: a command with its envelope, with room to spare.
 pub const LOG_ENTRY_BYTES: usize = 2 * COMMAND_BYTES;

@@ -1,0 +1,220 @@
+//! The way into a running driver: cheap to clone, used from any task.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use crossbeam_channel::Sender;
+use lineate_types::{GroupId, TimestampUs, limits};
+use tokio::sync::oneshot;
+
+use super::{
+    budget::Budget,
+    event::{Close, Event, Proposal, Read, Responder},
+    health::{Failure, Health},
+};
+use crate::{Error, Options, Result, codec::envelope};
+
+/// The answer to a command: durable on a quorum and applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The commit time the leader gave it, unique in the group.
+    pub commit_time: TimestampUs,
+    /// Its index in the log of the group.
+    pub index: u64,
+    /// What the state machine replied.
+    pub body: Bytes,
+}
+
+/// A point at which a group can be read linearizably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadPoint {
+    /// Read what has a commit time at or below this. It is at or above the commit time of every command
+    /// answered before the read was asked for, and no command applied later gets a commit time at or below
+    /// it, whatever leader crashes or clock steps come in between.
+    pub as_of: TimestampUs,
+    /// The state machine has applied at least this index.
+    pub applied_index: u64,
+}
+
+/// What is known of a group at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The group.
+    pub group: GroupId,
+    /// This node's peer id.
+    pub peer: u64,
+    /// The leader, where it is known.
+    pub leader: Option<u64>,
+    /// Whether this peer leads.
+    pub leads: bool,
+    /// The Raft term.
+    pub term: u64,
+    /// The newest committed index known here.
+    pub commit: u64,
+    /// The newest applied index.
+    pub applied: u64,
+    /// The newest index of the log.
+    pub last_index: u64,
+    /// The index the log begins after.
+    pub cut: u64,
+    /// Nothing at or below this time will be committed; of the applied state.
+    pub closed: TimestampUs,
+}
+
+/// The way into a running [`Driver`](crate::Driver).
+#[derive(Debug, Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) mailbox: Sender<Event>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) gates: BTreeMap<GroupId, Gate>,
+    pub(crate) frames: Arc<Budget>,
+}
+
+/// What guards the way into one group, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    proposals: Arc<Budget>,
+    bytes: Arc<Budget>,
+    reads: Arc<Budget>,
+    status: Mutex<GroupStatus>,
+}
+
+impl Gate {
+    pub(crate) fn new(status: GroupStatus, options: &Options) -> Self {
+        Self {
+            proposals: Budget::new("commands", options.proposals_in_flight),
+            bytes: Budget::new("bytes of commands", options.proposal_bytes_in_flight),
+            reads: Budget::new("reads", options.reads_in_flight),
+            status: Mutex::new(status),
+        }
+    }
+
+    pub(crate) fn status(&self) -> GroupStatus {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_status(&self, status: GroupStatus) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Proposes a command and waits until it is durable on a quorum and applied.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`], [`Error::Stopped`] and [`Error::Failed`] leave the outcome open; after any
+    /// other error nothing happened.
+    pub async fn propose(&self, group: GroupId, command: Bytes) -> Result<Reply> {
+        if command.len() > limits::COMMAND_BYTES {
+            return Err(Error::CommandTooLarge { bytes: command.len(), limit: limits::COMMAND_BYTES });
+        }
+        let gate = self.gate(group)?;
+        self.check_space()?;
+        let permits = [take(group, &gate.proposals, 1)?, take(group, &gate.bytes, command.len())?];
+        let envelope = envelope::draft(&command);
+        self.ask(|reply| Event::Propose { group, proposal: Proposal { envelope, reply, permits } }).await
+    }
+
+    /// Asks for a point at which everything answered before this call can be read, and waits until the state
+    /// machine is there. Costs a round to a quorum, shared by all reads of the moment, and no sync unless the
+    /// group was idle.
+    ///
+    /// # Errors
+    /// As for any request; a read has no effects.
+    pub async fn read(&self, group: GroupId) -> Result<ReadPoint> {
+        let permit = take(group, &self.gate(group)?.reads, 1)?;
+        self.ask(|reply| Event::Read { group, read: Read { reply, permit } }).await
+    }
+
+    /// Closes a group at a time: afterwards no command gets a commit time at or below it. Waits for the clock
+    /// where `at` lies a little ahead of it.
+    ///
+    /// # Errors
+    /// [`Error::CloseTooFar`] where `at` lies further ahead than [`Options::max_offset`].
+    pub async fn close(&self, group: GroupId, at: TimestampUs) -> Result<()> {
+        let gate = self.gate(group)?;
+        if gate.status().closed >= at {
+            return self.alive();
+        }
+        self.check_space()?;
+        let permit = take(group, &gate.reads, 1)?;
+        self.ask(|reply| Event::Close { group, close: Close { at, reply, permit } }).await
+    }
+
+    /// Cuts the log of a group behind what its state machine holds durably, and gives the index it now begins
+    /// after. Entries a peer still needs, and [`Options::keep_entries`] more, stay.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn cut(&self, group: GroupId) -> Result<u64> {
+        self.gate(group)?;
+        self.check_space()?;
+        self.ask(|reply| Event::Cut { group, reply }).await
+    }
+
+    /// Takes a frame another peer sent through its [`Outbox`](crate::Outbox). Never waits: when too many
+    /// frames are queued, it is dropped, as a network would.
+    pub fn deliver(&self, frame: Bytes) {
+        let Some(permit) = self.shared.frames.take(frame.len()) else {
+            tracing::debug!("dropped a frame of a peer, too many are queued");
+            return;
+        };
+        // A driver that is gone needs no frames.
+        drop(self.shared.mailbox.send(Event::Frame { frame, permit }));
+    }
+
+    /// What is known of every group, ascending. Never waits.
+    pub fn status(&self) -> Vec<GroupStatus> {
+        self.shared.gates.values().map(Gate::status).collect()
+    }
+
+    /// Waits until the node fails; the process should then end. Pending for ever on a healthy node, also
+    /// after its shutdown.
+    pub async fn failed(&self) -> Failure {
+        let mut failure = self.shared.health.watch();
+        loop {
+            if let Some(failure) = failure.borrow_and_update().clone() {
+                return failure;
+            }
+            if failure.changed().await.is_err() {
+                // The sender lives in `self.shared`; it cannot be gone while `self` is borrowed.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn alive(&self) -> Result<()> {
+        self.shared.health.failure().map_or(Ok(()), |failure| Err(failure.error()))
+    }
+
+    fn check_space(&self) -> Result<()> {
+        if self.shared.health.disk_full() { Err(Error::DiskFull) } else { Ok(()) }
+    }
+
+    fn gate(&self, group: GroupId) -> Result<&Gate> {
+        self.alive()?;
+        self.shared.gates.get(&group).ok_or(Error::UnknownGroup { group })
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(Responder<T>) -> Event) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.mailbox.send(event(reply)).map_err(|_| self.shared.health.unanswered())?;
+        answer.await.unwrap_or_else(|_| Err(self.shared.health.unanswered()))
+    }
+}
+
+fn take(group: GroupId, budget: &Arc<Budget>, amount: usize) -> Result<super::budget::Permit> {
+    budget.take(amount).ok_or(Error::Busy { group, what: budget.what(), limit: budget.limit() })
+}

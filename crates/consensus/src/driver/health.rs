@@ -1,0 +1,91 @@
+//! Whether the node still works: the one failure that ended it, and what many threads must know at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lineate_types::{ErrorKind, HasKind};
+use tokio::sync::watch;
+
+use crate::Error;
+
+/// The failure that ended a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What failed, with its causes.
+    pub reason: String,
+    /// The kind of the failure.
+    pub kind: ErrorKind,
+}
+
+/// Shared by all threads and handles of a driver.
+#[derive(Debug)]
+pub(crate) struct Health {
+    failure: watch::Sender<Option<Failure>>,
+    disk_full: AtomicBool,
+}
+
+impl Failure {
+    /// The failure an error amounts to: its own text and those of its causes.
+    pub(crate) fn of(error: &Error) -> Self {
+        let mut reason = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            reason.push_str(": ");
+            reason.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { reason, kind: error.kind() }
+    }
+
+    /// The failure a panic of a thread amounts to: a broken invariant, in the Raft core or in our code.
+    pub(crate) fn of_panic(thread: &str, payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Self { reason: format!("the {thread} thread panicked: {text}"), kind: ErrorKind::Internal }
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        Error::Failed { reason: self.reason.clone(), kind: self.kind }
+    }
+}
+
+impl Health {
+    pub(crate) fn new() -> Self {
+        Self { failure: watch::Sender::new(None), disk_full: AtomicBool::new(false) }
+    }
+
+    /// Ends the node. The first failure is kept: later ones follow from it.
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.failure.send_if_modified(|known| {
+            if known.is_some() {
+                return false;
+            }
+            tracing::error!(reason = %failure.reason, kind = %failure.kind, "consensus failed");
+            *known = Some(failure);
+            true
+        });
+    }
+
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failure.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<Failure>> {
+        self.failure.subscribe()
+    }
+
+    /// Why a request that nobody answered failed.
+    pub(crate) fn unanswered(&self) -> Error {
+        self.failure().map_or(Error::Stopped, |failure| failure.error())
+    }
+
+    pub(crate) fn disk_full(&self) -> bool {
+        self.disk_full.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_disk_full(&self, full: bool) {
+        self.disk_full.store(full, Ordering::Release);
+    }
+}
