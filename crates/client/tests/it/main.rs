@@ -1,0 +1,5 @@
+//! The client against a server that misbehaves on purpose, over in-memory connections.
+
+mod connection;
+mod push;
+mod server;
