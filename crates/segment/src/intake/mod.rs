@@ -13,9 +13,11 @@
 //! Deliberately absent: which shard owns a row, and commit times (see `lineate-state`).
 
 mod convert;
+mod ipc;
 mod refusal;
 mod row_bytes;
 mod rows;
 mod value;
 
+pub use ipc::{IpcDecoder, IpcLimits, decode_ipc_stream, encode_ipc};
 pub use rows::Intake;
