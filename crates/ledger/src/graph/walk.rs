@@ -1,0 +1,290 @@
+//! Walks: everything a node came from, or everything that came from it.
+//!
+//! Breadth first, each node once, at a fixed prefix of the log. A walk that is longer than a page ends with a
+//! cursor that pins prefix and place, so that the pages together are the one whole answer, whatever is added
+//! in between. A page costs what the pages up to it visit.
+
+use std::collections::BTreeSet;
+
+use lineate_types::{Hash, NodeRef, limits};
+use minicbor::{Decode, Encode};
+
+use super::{At, Graph, Node, Slot};
+use crate::{
+    Error, Result,
+    canonical::{self, Form, Version, words},
+    record::Role,
+};
+
+/// Which way edges are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Direction {
+    /// To what a node came from.
+    #[default]
+    Up,
+    /// To what came from a node.
+    Down,
+}
+
+impl Direction {
+    /// Both directions.
+    pub const ALL: [Self; 2] = [Self::Up, Self::Down];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+words!(Direction, "direction");
+
+/// How to walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// Which way.
+    pub direction: Direction,
+    /// How many edges away from the start at most; none means all the way.
+    pub depth: Option<u32>,
+    /// The prefix of the log.
+    pub at: At,
+    /// Nodes of one page, 1 to [`limits::TRACE_NODES`].
+    pub limit: usize,
+    /// Whether agents are part of the answer to a walk up. A walk down from an agent always is one.
+    pub agents: bool,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self {
+            direction: Direction::Up,
+            depth: None,
+            at: At::Newest,
+            limit: limits::TRACE_NODES,
+            agents: false,
+        }
+    }
+}
+
+/// One page of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk {
+    /// Where it began.
+    pub start: Hash,
+    /// Which way.
+    pub direction: Direction,
+    /// The entries of the log it was computed over: the size of the checkpoint to prove it at.
+    pub size: u64,
+    /// The nodes of this page, nearest first.
+    pub nodes: Vec<WalkNode>,
+    /// The edges followed on this page, in the order they were followed. One end may be on an earlier page.
+    pub edges: Vec<WalkEdge>,
+    /// Where the next page begins; none if this is the last.
+    pub cursor: Option<Cursor>,
+}
+
+impl Walk {
+    /// Whether nothing that was asked for is left.
+    pub const fn is_complete(&self) -> bool {
+        self.cursor.is_none()
+    }
+}
+
+/// A node of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalkNode {
+    /// The node.
+    pub node: Node,
+    /// The least number of edges between it and the start.
+    pub depth: u32,
+    /// Whether it has further edges this way that the depth asked for cut off.
+    pub cut: bool,
+}
+
+/// An edge of a walk, from the later record to the earlier, whichever way it was followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WalkEdge {
+    /// The record that names the other.
+    pub from: Hash,
+    /// As what.
+    pub role: Role,
+    /// The record or agent named.
+    pub to: Hash,
+}
+
+/// The place where a walk goes on: a question and how far it was answered. Holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Cursor {
+    #[n(0)]
+    version: Version<1>,
+    #[n(1)]
+    start: Hash,
+    #[n(2)]
+    direction: Direction,
+    #[n(3)]
+    depth: Option<u32>,
+    #[n(4)]
+    size: u64,
+    #[n(5)]
+    agents: bool,
+    /// Steps done: the start, then every edge followed.
+    #[n(6)]
+    steps: u64,
+}
+
+impl Form for Cursor {
+    const WHAT: &'static str = "cursor";
+    const VERSION: u8 = 1;
+    const MAX_BYTES: usize = 128;
+}
+
+impl Cursor {
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        canonical::to_bytes(self)
+    }
+
+    /// Reads the canonical bytes.
+    ///
+    /// # Errors
+    /// See [`canonical::from_bytes`].
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        canonical::from_bytes(bytes)
+    }
+
+    /// The entries of the log the walk is computed over.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Graph {
+    /// The first page of a walk.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNode`] if the start is not in the graph at the point asked for.
+    pub fn walk(&self, start: Hash, trace: &Trace) -> Result<Walk> {
+        let Trace { direction, depth, agents, .. } = *trace;
+        let size = self.size_at(trace.at);
+        self.resume(
+            &Cursor { version: Version, start, direction, depth, size, agents, steps: 0 },
+            trace.limit,
+        )
+    }
+
+    /// The next page of a walk, of at most `limit` nodes.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNode`]; [`Error::OutOfRange`] if this graph has not seen all the entries that the walk
+    /// is computed over.
+    pub fn resume(&self, cursor: &Cursor, limit: usize) -> Result<Walk> {
+        if cursor.size > self.size() {
+            return Err(Error::OutOfRange { what: "size", index: cursor.size, size: self.size() });
+        }
+        let start = self.resolve(&NodeRef::Id(cursor.start), None, At::Size(cursor.size))?.id;
+        let mut page = Page::new(self, cursor, limit.clamp(1, limits::TRACE_NODES));
+        let complete = page.fill(start);
+        let Page { nodes, edges, step, .. } = page;
+        Ok(Walk {
+            start,
+            direction: cursor.direction,
+            size: cursor.size,
+            nodes,
+            edges,
+            cursor: if complete { None } else { Some(Cursor { steps: step, ..cursor.clone() }) },
+        })
+    }
+}
+
+/// A walk replayed up to its cursor, then kept from there to the end of the page.
+struct Page<'a> {
+    graph: &'a Graph,
+    cursor: &'a Cursor,
+    limit: usize,
+    step: u64,
+    /// What was found, in order: also the queue of what is to be expanded.
+    found: Vec<(Slot, u32)>,
+    visited: BTreeSet<Slot>,
+    nodes: Vec<WalkNode>,
+    edges: Vec<WalkEdge>,
+}
+
+impl<'a> Page<'a> {
+    fn new(graph: &'a Graph, cursor: &'a Cursor, limit: usize) -> Self {
+        let visited = BTreeSet::new();
+        Self { graph, cursor, limit, step: 0, found: vec![], visited, nodes: vec![], edges: vec![] }
+    }
+
+    /// Walks until the page is full or all was visited; the latter is true.
+    fn fill(&mut self, start: Hash) -> bool {
+        let Some(start) = self.graph.by_id.get(&start).copied() else { return true };
+        self.find(start, 0);
+        self.step += 1;
+        let mut next = 0;
+        while let Some((slot, depth)) = self.found.get(next).copied() {
+            next += 1;
+            if self.is_deepest(depth) {
+                continue;
+            }
+            let graph = self.graph;
+            for (role, far) in graph.arcs_of(slot, self.cursor.direction, self.cursor.size) {
+                if !self.follows(role) {
+                    continue;
+                }
+                let is_new = !self.visited.contains(&far);
+                let full = self.nodes.len() >= self.limit && is_new;
+                if self.is_kept() && (full || self.edges.len() >= limits::TRACE_EDGES) {
+                    return false;
+                }
+                if is_new {
+                    self.find(far, depth + 1);
+                }
+                self.keep_edge(slot, role, far);
+                self.step += 1;
+            }
+        }
+        true
+    }
+
+    fn is_kept(&self) -> bool {
+        self.step >= self.cursor.steps
+    }
+
+    fn is_deepest(&self, depth: u32) -> bool {
+        self.cursor.depth.is_some_and(|limit| depth >= limit)
+    }
+
+    /// Agents only have edges down, so walking down one is the question itself.
+    fn follows(&self, role: Role) -> bool {
+        role.is_ancestry()
+            || (role.is_agency() && (self.cursor.agents || self.cursor.direction == Direction::Down))
+    }
+
+    fn find(&mut self, slot: Slot, depth: u32) {
+        self.visited.insert(slot);
+        self.found.push((slot, depth));
+        let Some(place) = self.graph.at_slot(slot).filter(|_| self.is_kept()) else { return };
+        let cut = self.is_deepest(depth)
+            && self
+                .graph
+                .arcs_of(slot, self.cursor.direction, self.cursor.size)
+                .any(|(role, _)| self.follows(role));
+        self.nodes.push(WalkNode { node: place.node.clone(), depth, cut });
+    }
+
+    fn keep_edge(&mut self, slot: Slot, role: Role, far: Slot) {
+        if !self.is_kept() {
+            return;
+        }
+        let (from, to) = match self.cursor.direction {
+            Direction::Up => (slot, far),
+            Direction::Down => (far, slot),
+        };
+        if let (Some(from), Some(to)) = (self.graph.at_slot(from), self.graph.at_slot(to)) {
+            self.edges.push(WalkEdge { from: from.node.id, role, to: to.node.id });
+        }
+    }
+}
