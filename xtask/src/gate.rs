@@ -15,7 +15,8 @@ use crate::{Error, layers, process, python, skips, tidy, tree::Tree};
 pub struct Context {
     /// The root of the checkout.
     pub root: PathBuf,
-    /// Whether `cargo nextest` runs the tests; doc tests then run beside it.
+    /// Whether `cargo nextest` runs the tests, doc tests beside it. It hides what passing tests print, and so the
+    /// skips they report.
     pub nextest: bool,
     /// What stands after `--`: passed on to the program a single step runs.
     pub arguments: Vec<String>,
@@ -161,7 +162,7 @@ fn tidy_step(context: &Context) -> Result<Outcome, Error> {
     for (rule, finding) in &report.breaches {
         println!("{rule}: {finding}");
     }
-    println!("{} files, {} rules, {} breaches", tree.paths.len(), tidy::RULES.len(), report.breaches.len());
+    println!("{} files, {} rules", tree.paths.len(), tidy::RULES.len());
     Ok(found(report.breaches.len()))
 }
 
@@ -225,7 +226,8 @@ fn cargo(context: &Context, arguments: &[&str]) -> Result<Outcome, Error> {
 fn found(breaches: usize) -> Outcome {
     match breaches {
         0 => Outcome::Passed { skips: Vec::new() },
-        count => Outcome::Failed { reason: format!("{count} breaches, listed above") },
+        1 => Outcome::Failed { reason: "1 breach, shown above".into() },
+        count => Outcome::Failed { reason: format!("{count} breaches, shown above") },
     }
 }
 

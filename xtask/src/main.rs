@@ -86,7 +86,7 @@ Rules of `tidy`:
 {rules}
 Options:
   --keep-going  run the steps after a failed one too
-  --nextest     run the tests with cargo-nextest, doc tests beside it
+  --nextest     run the tests with cargo-nextest, doc tests beside it; skips of tests are then not listed
 
 Examples:
   cargo xtask fmt tidy layers                   what to run before a commit
