@@ -30,6 +30,10 @@ pub const INTAKE_COLUMN_BYTES: usize = 512 * 1024 * 1024;
 pub const INTAKE_BATCH_ROWS: usize = 16_384;
 /// Bytes of one message of a foreign Arrow IPC file.
 pub const INTAKE_MESSAGE_BYTES: usize = 1024 * 1024 * 1024;
+/// Bytes of one line or record of a foreign text file: a row whose text is longer than its values.
+pub const INTAKE_LINE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of text after which a batch read from a text file ends.
+pub const INTAKE_TEXT_BYTES: usize = 16 * 1024 * 1024;
 /// Nesting of a foreign Arrow type.
 pub const INTAKE_TYPE_DEPTH: usize = 32;
 /// Rows of one pushed batch.
@@ -43,7 +47,7 @@ pub const PROPOSAL_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
 /// Reads and closes asked for and not yet answered, per group.
 pub const READS_IN_FLIGHT: usize = 16_384;
 /// Entries of one Raft message between peers.
-pub const PEER_MESSAGE_ENTRIES: usize = 4_096;
+pub const PEER_MESSAGE_ENTRIES: usize = 131_072;
 /// Bytes of one Raft message between peers.
 pub const PEER_MESSAGE_BYTES: usize = 2 * LOG_ENTRY_BYTES;
 
@@ -68,6 +72,8 @@ pub const SORT_BYTES: usize = 512 * 1024 * 1024;
 pub const SEGMENT_PAGE_ROWS: usize = 2_048;
 /// Rows of one row group of a segment.
 pub const SEGMENT_ROW_GROUP_ROWS: usize = 131_072;
+/// Bytes of one row group of a segment, for wide rows.
+pub const SEGMENT_ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
 /// Segments of one view in one shard above which they are compacted.
 pub const SEGMENTS_BEFORE_COMPACTION: usize = 8;
 

@@ -13,11 +13,14 @@
 //! Deliberately absent: which shard owns a row, and commit times (see `lineate-state`).
 
 mod convert;
+mod file;
 mod ipc;
 mod refusal;
 mod row_bytes;
 mod rows;
+mod text;
 mod value;
 
+pub use file::{FileFormat, ForeignFile, IntakeBatches};
 pub use ipc::{IpcDecoder, IpcLimits, decode_ipc_stream, encode_ipc};
 pub use rows::Intake;

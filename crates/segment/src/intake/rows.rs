@@ -97,8 +97,7 @@ impl Intake {
             let converted = convert(found, &column.data_type, self.rules);
             columns.push(converted.map_err(|refusal| refusal.of_column(&column.name, rows))?);
         }
-        let deleted = deleted(foreign).map_err(|refusal| refusal.of_column(DELETED_COLUMN, rows))?;
-        columns.push(Arc::new(deleted));
+        columns.push(self.deleted(foreign.column_by_name(DELETED_COLUMN), foreign.num_rows(), rows)?);
         self.finish(columns, foreign.num_rows(), rows)
     }
 
@@ -147,6 +146,20 @@ impl Intake {
                 hint: String::new(),
             }),
             None => Ok(()),
+        }
+    }
+
+    /// The canonical tombstone marks for those of a foreign table; null and absent mean false.
+    ///
+    /// # Errors
+    /// The column is not boolean.
+    pub(super) fn deleted(&self, column: Option<&ArrayRef>, length: usize, rows: Rows<'_>) -> Result<ArrayRef> {
+        match column {
+            Some(column) => {
+                let marks = marks(column).map_err(|refusal| refusal.of_column(DELETED_COLUMN, rows))?;
+                Ok(Arc::new(marks))
+            }
+            None => Ok(Arc::new(BooleanArray::from(vec![false; length]))),
         }
     }
 
@@ -204,13 +217,11 @@ fn longest(column: &ArrayRef) -> usize {
     lengths.max().unwrap_or(0) as usize
 }
 
-/// The tombstone marks of a foreign batch; null and absent mean false.
-fn deleted(foreign: &RecordBatch) -> std::result::Result<BooleanArray, Refusal> {
-    let live = || BooleanArray::from(vec![false; foreign.num_rows()]);
-    let Some(column) = foreign.column_by_name(DELETED_COLUMN) else { return Ok(live()) };
+/// The tombstone marks of foreign rows.
+fn marks(column: &ArrayRef) -> std::result::Result<BooleanArray, Refusal> {
     let column = unpack(column)?;
     match column.data_type() {
-        ArrowType::Null => Ok(live()),
+        ArrowType::Null => Ok(BooleanArray::from(vec![false; column.len()])),
         ArrowType::Boolean => {
             let marks = column.as_boolean();
             match marks.nulls() {
@@ -221,4 +232,3 @@ fn deleted(foreign: &RecordBatch) -> std::result::Result<BooleanArray, Refusal> 
         found => Err(Refusal::wrong_type("bool", found)),
     }
 }
-

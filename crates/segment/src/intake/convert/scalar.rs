@@ -9,7 +9,7 @@ use arrow::{
 use lineate_types::{DataType, limits};
 
 use super::Refusal;
-use crate::intake::{refusal::excerpt, value};
+use crate::intake::value;
 
 /// Text of any layout as `Utf8`.
 pub(super) fn string(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, Refusal> {
@@ -76,8 +76,7 @@ pub(super) fn uuid(array: &ArrayRef) -> Result<ArrayRef, Refusal> {
             uuids.append_null();
             continue;
         };
-        let uuid = value::parse_uuid(value)
-            .ok_or_else(|| Refusal::value(index, format!("{} is not a uuid", excerpt(value))))?;
+        let uuid = value::uuid(value).map_err(|why| Refusal::value(index, why))?;
         uuids.append_value(uuid).map_err(|cause| Refusal::value(index, cause.to_string()))?;
     }
     Ok(Arc::new(uuids.finish()))

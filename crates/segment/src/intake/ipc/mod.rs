@@ -14,7 +14,7 @@ mod stream;
 pub use decoder::IpcDecoder;
 pub use stream::{decode_ipc_stream, encode_ipc};
 
-pub(super) use stream::MessageFrame;
+pub(super) use stream::{MessageFrame, PREFIX, cut_short};
 
 /// Bounds of what one decoder takes.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,128 @@
+//! Canonical batches of a file, one after another.
+
+use std::{collections::VecDeque, fmt};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use lineate_types::limits;
+
+use super::{ForeignBatches, ForeignFile};
+use crate::{Error, Result};
+
+/// The rows of one foreign file as canonical batches, in file order; never an empty batch. Errors name the
+/// file; after one, and at the end, there is nothing more.
+pub struct IntakeBatches {
+    file: ForeignFile,
+    schema: SchemaRef,
+    batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
+    rows: u64,
+    done: bool,
+}
+
+impl IntakeBatches {
+    pub(in crate::intake) fn new(
+        file: &ForeignFile,
+        schema: SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
+    ) -> Self {
+        Self { file: file.clone(), schema, batches: Box::new(batches), rows: 0, done: false }
+    }
+
+    /// The schema of the batches.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows given so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn step(&mut self) -> Option<Result<RecordBatch>> {
+        loop {
+            match self.batches.next() {
+                Some(Ok(batch)) if batch.num_rows() == 0 => {}
+                Some(Ok(batch)) => {
+                    self.rows += batch.num_rows() as u64;
+                    return Some(Ok(batch));
+                }
+                Some(Err(cause)) => return Some(Err(cause)),
+                None if self.rows == 0 => {
+                    return Some(Err(Error::Format("there are no rows in the file".into())));
+                }
+                None => return None,
+            }
+        }
+    }
+}
+
+impl Iterator for IntakeBatches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let step = self.step().map(|step| step.map_err(|cause| self.file.error(cause)));
+        self.done = !matches!(step, Some(Ok(_)));
+        step
+    }
+}
+
+impl fmt::Debug for IntakeBatches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntakeBatches").field("file", &self.file).field("rows", &self.rows).finish()
+    }
+}
+
+/// Foreign batches with types of their own, converted; large ones in parts.
+pub(in crate::intake) struct Typed<C> {
+    batches: ForeignBatches,
+    convert: C,
+    parts: VecDeque<RecordBatch>,
+    first_row: u64,
+}
+
+impl<C: Fn(&RecordBatch, u64) -> Result<RecordBatch>> Typed<C> {
+    pub(in crate::intake) fn new(batches: ForeignBatches, convert: C) -> Self {
+        Self { batches, convert, parts: VecDeque::new(), first_row: 0 }
+    }
+
+    /// Converts a part; one that is too large once unpacked is halved and tried again, if it can be.
+    fn convert(&mut self, part: &RecordBatch) -> Option<Result<RecordBatch>> {
+        match (self.convert)(part, self.first_row) {
+            Err(Error::TooMuch { .. }) if part.num_rows() > 1 => {
+                let half = part.num_rows() / 2;
+                self.parts.push_front(part.slice(half, part.num_rows() - half));
+                self.parts.push_front(part.slice(0, half));
+                None
+            }
+            converted => {
+                self.first_row += part.num_rows() as u64;
+                Some(converted)
+            }
+        }
+    }
+}
+
+impl<C: Fn(&RecordBatch, u64) -> Result<RecordBatch>> Iterator for Typed<C> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(part) = self.parts.pop_front() {
+                match self.convert(&part) {
+                    Some(converted) => return Some(converted),
+                    None => continue,
+                }
+            }
+            let batch = match self.batches.next()? {
+                Ok(batch) => batch,
+                Err(cause) => return Some(Err(cause)),
+            };
+            let starts = (0..batch.num_rows()).step_by(limits::INTAKE_BATCH_ROWS);
+            self.parts.extend(
+                starts.map(|at| batch.slice(at, limits::INTAKE_BATCH_ROWS.min(batch.num_rows() - at))),
+            );
+        }
+    }
+}

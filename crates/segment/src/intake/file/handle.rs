@@ -1,0 +1,148 @@
+//! A foreign file that can be read at any place.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use lineate_storage::blob::BlobFile;
+
+use super::{FileFormat, detect};
+use crate::{Error, Result};
+
+/// A file somebody else wrote: on a disk, in memory or in the blob store.
+#[derive(Clone)]
+pub struct ForeignFile {
+    name: Arc<str>,
+    content: Arc<Content>,
+}
+
+enum Content {
+    Disk { file: File, length: u64 },
+    Memory(Bytes),
+    Blob(Arc<dyn BlobFile>),
+}
+
+impl ForeignFile {
+    /// Opens a file on a disk. Its name in messages is its path.
+    ///
+    /// # Errors
+    /// The operating system refuses, or it is no regular file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name: Arc<str> = path.display().to_string().into();
+        let refused = |cause: &dyn fmt::Display| Error::InFile {
+            file: name.to_string(),
+            cause: Box::new(Error::Format(format!("cannot be opened: {cause}"))),
+        };
+        let file = File::open(path).map_err(|cause| refused(&cause))?;
+        let metadata = file.metadata().map_err(|cause| refused(&cause))?;
+        if !metadata.is_file() {
+            return Err(refused(&"it is not a regular file"));
+        }
+        Ok(Self { name, content: Arc::new(Content::Disk { file, length: metadata.len() }) })
+    }
+
+    /// A file in memory, under a name for messages.
+    pub fn from_bytes(name: &str, bytes: Bytes) -> Self {
+        Self { name: name.into(), content: Arc::new(Content::Memory(bytes)) }
+    }
+
+    /// A file in the blob store, under a name for messages.
+    pub fn from_blob(name: &str, blob: Arc<dyn BlobFile>) -> Self {
+        Self { name: name.into(), content: Arc::new(Content::Blob(blob)) }
+    }
+
+    /// The name it has in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u64 {
+        match self.content.as_ref() {
+            Content::Disk { length, .. } => *length,
+            Content::Memory(bytes) => bytes.len() as u64,
+            Content::Blob(blob) => blob.len(),
+        }
+    }
+
+    /// The format, by content.
+    ///
+    /// # Errors
+    /// The file is empty, or of no known format.
+    pub fn format(&self) -> Result<FileFormat> {
+        detect::format(self)
+    }
+
+    /// Exactly `length` bytes from `offset` on.
+    ///
+    /// # Errors
+    /// The file ends before, or cannot be read.
+    pub(in crate::intake) fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.bytes()) {
+            return Err(Error::Format("the file is cut short".into()));
+        }
+        match self.content.as_ref() {
+            Content::Disk { file, .. } => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, offset)
+                    .map_err(|cause| Error::Format(format!("the file cannot be read: {cause}")))?;
+                Ok(bytes.into())
+            }
+            Content::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                Ok(bytes.slice(start..start + length))
+            }
+            Content::Blob(blob) => Ok(blob.read_at(offset, length)?),
+        }
+    }
+
+    /// The bytes from `offset` on, to be read in order.
+    pub(in crate::intake) fn reader(&self, offset: u64) -> FileReader {
+        FileReader { file: self.clone(), offset }
+    }
+
+    /// Runs something that reads this file; its error names the file.
+    pub(in crate::intake) fn naming<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        read().map_err(|cause| self.error(cause))
+    }
+
+    /// An error that names the file.
+    pub(in crate::intake) fn error(&self, cause: Error) -> Error {
+        match cause {
+            named @ Error::InFile { .. } => named,
+            cause => Error::InFile { file: self.name.to_string(), cause: Box::new(cause) },
+        }
+    }
+}
+
+impl fmt::Debug for ForeignFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForeignFile").field("name", &self.name).field("bytes", &self.bytes()).finish()
+    }
+}
+
+/// A foreign file, read from some place on.
+#[derive(Debug)]
+pub(in crate::intake) struct FileReader {
+    file: ForeignFile,
+    offset: u64,
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.file.bytes().saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let length = buffer.len().min(rest);
+        let bytes = self.file.read_at(self.offset, length).map_err(io::Error::other)?;
+        if let Some(start) = buffer.get_mut(..length) {
+            start.copy_from_slice(&bytes);
+        }
+        self.offset += length as u64;
+        Ok(length)
+    }
+}
