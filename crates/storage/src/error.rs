@@ -40,6 +40,18 @@ pub enum Error {
         /// What was found, and what would be right.
         found: String,
     },
+    /// Stored bytes were written by a version of the format that this binary does not know.
+    #[error(
+        "{what} has format version {found}; this binary reads version {known}, use the one that wrote it"
+    )]
+    Version {
+        /// The file or value.
+        what: String,
+        /// The version found.
+        found: u32,
+        /// The version that can be read.
+        known: u32,
+    },
     /// The thing named is not stored here.
     #[error("{what} is not in this store")]
     NotFound {
@@ -107,7 +119,7 @@ impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Full { .. } => ErrorKind::ResourceExhausted,
-            Self::TooLarge { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::TooLarge { .. } | Self::Invalid { .. } | Self::Version { .. } => ErrorKind::Invalid,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::NotFound { .. } | Self::Forgotten { .. } | Self::Beyond { .. } => ErrorKind::NotFound,
             Self::Poisoned { .. } | Self::Locked { .. } | Self::Io { .. } => ErrorKind::Unavailable,

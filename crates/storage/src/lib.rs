@@ -11,10 +11,13 @@
 //! Deliberately absent: the meaning of any payload, clocks, and background threads that write.
 
 pub mod blob;
+mod data_dir;
+pub mod disk;
 mod error;
 pub mod kv;
 pub mod log;
 mod seed;
 
+pub use data_dir::{DataDir, OpenMode};
 pub use error::{Error, Result};
 pub use seed::Seed;

@@ -50,13 +50,15 @@ pub const READS_IN_FLIGHT: usize = 16_384;
 pub const PEER_MESSAGE_ENTRIES: usize = 131_072;
 /// Bytes of one Raft message between peers.
 pub const PEER_MESSAGE_BYTES: usize = 2 * LOG_ENTRY_BYTES;
+/// Bytes of frames of other peers a node queues before it drops them.
+pub const PEER_FRAME_BYTES_QUEUED: usize = 256 * 1024 * 1024;
 
 /// Bytes of one entry of the Raft log: a command with its envelope, with room to spare.
 pub const LOG_ENTRY_BYTES: usize = 2 * COMMAND_BYTES;
 /// Bytes of one append to the Raft log, all groups together.
 pub const LOG_BATCH_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of one key of the ordered key-value store.
-pub const KV_KEY_BYTES: usize = 8 * 1024;
+pub const KV_KEY_BYTES: usize = 6 * 1024;
 /// Bytes of one value of the ordered key-value store.
 pub const KV_VALUE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of the name of one tree of the ordered key-value store.

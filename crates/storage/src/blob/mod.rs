@@ -8,6 +8,7 @@
 //! Deliberately absent: who still needs a blob (callers delete), and checking the hash on every partial read
 //! (readers check what they read by the checksums of its format; [`BlobStore::verify`] re-hashes all of it).
 
+mod directory;
 mod memory;
 
 use std::{io::Write, sync::Arc};
@@ -17,6 +18,7 @@ use lineate_types::{Hash, Hasher};
 
 use crate::{Error, Result};
 
+pub use directory::DirBlobs;
 pub use memory::{BlobFault, MemBlobs};
 
 /// The name and the size of a blob.

@@ -10,11 +10,13 @@
 //! view), ranges other than prefixes.
 
 mod memory;
+mod sled;
 
 use lineate_types::limits;
 
 use crate::{Error, Result};
 
+pub use self::sled::{KvReport, SledKv, SledOptions};
 pub use memory::{KvFault, MemKv};
 
 /// What a scan calls for each key and value; an error ends the scan and is returned.

@@ -60,18 +60,23 @@ impl<T> Group<T> {
         usize::try_from(position).ok()
     }
 
-    /// Moves the cut; see [`GroupBatch::cut`].
-    pub(super) fn cut(&mut self, cut: Cut) {
+    /// Whether entries after this cut stay, or the whole log goes; see [`GroupBatch::cut`].
+    pub(super) fn keeps_tail(&self, cut: Cut) -> bool {
+        self.term(cut.index) == Some(cut.term)
+    }
+
+    /// Moves the cut forward; see [`GroupBatch::cut`].
+    pub(super) fn cut(&mut self, cut: Cut, keep_tail: bool, dropped: &mut dyn FnMut(T)) {
         if cut.index <= self.state.cut.index {
             return;
         }
-        let kept = self.term(cut.index) == Some(cut.term);
-        let dropped = cut.index - self.state.cut.index;
-        if kept {
-            let dropped = usize::try_from(dropped).unwrap_or(usize::MAX).min(self.slots.len());
-            self.slots.drain(..dropped);
+        if keep_tail {
+            let count = usize::try_from(cut.index - self.state.cut.index).unwrap_or(usize::MAX);
+            let slots = self.slots.drain(..count.min(self.slots.len()));
+            slots.for_each(|slot| dropped(slot.stored));
+            self.state.last_index = self.state.last_index.max(cut.index);
         } else {
-            self.slots.clear();
+            self.slots.drain(..).for_each(|slot| dropped(slot.stored));
             self.state.last_index = cut.index;
         }
         self.state.cut = cut;
@@ -79,10 +84,12 @@ impl<T> Group<T> {
     }
 
     /// Forgets the entry `index` and all after it.
-    pub(super) fn truncate_from(&mut self, index: u64) {
-        if let Some(position) = self.position(index) {
-            self.slots.truncate(position);
-            self.state.last_index = self.state.last_index.min(index.saturating_sub(1));
+    pub(super) fn truncate_from(&mut self, index: u64, dropped: &mut dyn FnMut(T)) {
+        if let Some(position) = self.position(index)
+            && position < self.slots.len()
+        {
+            self.slots.drain(position..).for_each(|slot| dropped(slot.stored));
+            self.state.last_index = index.saturating_sub(1);
         }
     }
 
@@ -92,13 +99,19 @@ impl<T> Group<T> {
         self.state.last_index += 1;
     }
 
-    /// Applies a part that [`check`] let pass. `stored` gives one value per entry, in order.
-    pub(super) fn apply(&mut self, part: &GroupBatch, stored: impl IntoIterator<Item = T>) {
+    /// Applies a part that [`check`] let pass. `stored` gives one value per entry, in order; `dropped` gets
+    /// what entries that go had.
+    pub(super) fn apply(
+        &mut self,
+        part: &GroupBatch,
+        stored: impl IntoIterator<Item = T>,
+        dropped: &mut dyn FnMut(T),
+    ) {
         if let Some(cut) = part.cut {
-            self.cut(cut);
+            self.cut(cut, self.keeps_tail(cut), dropped);
         }
         if let Some(first) = part.entries.first() {
-            self.truncate_from(first.index);
+            self.truncate_from(first.index, dropped);
         }
         for (entry, stored) in part.entries.iter().zip(stored) {
             self.push(entry.term, stored);
@@ -129,15 +142,27 @@ pub(super) fn check_range<T>(groups: &Groups<T>, group: GroupId, range: &Range<u
     Ok(())
 }
 
-/// Checks a whole batch against the rules of the module before anything of it happens.
-pub(super) fn check<T>(groups: &Groups<T>, batch: &LogBatch) -> Result<()> {
+/// What the cut of one part does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutEffect {
+    /// There is none, or it is behind the present one.
+    None,
+    /// Entries after it stay.
+    KeepTail,
+    /// All entries go.
+    DropAll,
+}
+
+/// Checks a whole batch against the rules of the module before anything of it happens. Returns what the cut of
+/// each part will do.
+pub(super) fn check<T>(groups: &Groups<T>, batch: &LogBatch) -> Result<Vec<CutEffect>> {
     check_size(batch)?;
     let mut drafts: BTreeMap<GroupId, Draft<'_, T>> = BTreeMap::new();
-    for part in &batch.parts {
+    let drafted = batch.parts.iter().map(|part| {
         let draft = drafts.entry(part.group).or_insert_with(|| Draft::of(groups.get(&part.group)));
-        draft.take(part)?;
-    }
-    Ok(())
+        draft.take(part)
+    });
+    drafted.collect()
 }
 
 fn check_size(batch: &LogBatch) -> Result<()> {
@@ -201,27 +226,26 @@ impl<'a, T> Draft<'a, T> {
         }
     }
 
-    fn take(&mut self, part: &GroupBatch) -> Result<()> {
-        if let Some(cut) = part.cut {
-            self.take_cut(part.group, cut)?;
-        }
+    fn take(&mut self, part: &GroupBatch) -> Result<CutEffect> {
+        let effect = part.cut.map_or(Ok(CutEffect::None), |cut| self.take_cut(part.group, cut))?;
         self.take_entries(part)?;
         if let Some(hard_state) = part.hard_state {
             self.take_hard_state(part.group, hard_state)?;
         }
-        Ok(())
+        Ok(effect)
     }
 
-    fn take_cut(&mut self, group: GroupId, cut: Cut) -> Result<()> {
+    fn take_cut(&mut self, group: GroupId, cut: Cut) -> Result<CutEffect> {
         if cut.index <= self.cut.index {
-            return Ok(());
+            return Ok(CutEffect::None);
         }
         if cut.index == u64::MAX {
             return Err(Error::invalid(format!(
                 "group {group} cannot be cut at the greatest index there is"
             )));
         }
-        if self.term(cut.index) != Some(cut.term) {
+        let keep_tail = self.term(cut.index) == Some(cut.term);
+        if !keep_tail {
             self.tail.clear();
             self.tail_from = cut.index + 1;
         } else if self.tail_from <= cut.index {
@@ -231,7 +255,7 @@ impl<'a, T> Draft<'a, T> {
         }
         self.cut = cut;
         self.hard_state.commit = self.hard_state.commit.max(cut.index);
-        Ok(())
+        Ok(if keep_tail { CutEffect::KeepTail } else { CutEffect::DropAll })
     }
 
     fn take_entries(&mut self, part: &GroupBatch) -> Result<()> {

@@ -170,6 +170,6 @@ impl RaftLog for MemLog {
 fn apply(groups: &mut Groups<Bytes>, batch: &LogBatch) {
     for part in &batch.parts {
         let payloads = part.entries.iter().map(|entry| entry.payload.clone());
-        groups.entry(part.group).or_default().apply(part, payloads);
+        groups.entry(part.group).or_default().apply(part, payloads, &mut drop);
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: what a payload means, elections, removal of a group.
 
+mod file;
 mod group;
 mod memory;
 
@@ -20,6 +21,7 @@ use lineate_types::GroupId;
 
 use crate::Result;
 
+pub use file::{FileLog, LogOptions, RecoveryReport, TornTail};
 pub use memory::{LogFault, MemLog};
 
 /// One entry of a group's log.

@@ -1,0 +1,380 @@
+//! A disk in memory that tears writes, loses what was not synced, fills up and fails on demand.
+//!
+//! A sector of [`SECTOR`] bytes is the unit that survives a crash wholly or not at all: each one written since
+//! the last sync of its file is kept or lost on its own. Names not made durable by a sync of their directory
+//! are kept or lost on their own too. Directories themselves are durable at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Disk, DiskFile};
+use crate::Seed;
+
+/// Bytes that a crash keeps or loses together.
+const SECTOR: u64 = 512;
+
+/// What happens to one operation that writes, allocates, syncs, renames or removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFault {
+    /// Nothing: the operation succeeds. Useful to place a later fault.
+    None,
+    /// No space is left. A write leaves its first half behind.
+    Full,
+    /// The device fails. A write leaves its first half behind, a sync leaves the durable state unknown.
+    Fails,
+}
+
+/// A disk in memory. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct MemDisk {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: BTreeMap<u64, Node>,
+    names: BTreeMap<PathBuf, u64>,
+    durable_names: BTreeMap<PathBuf, u64>,
+    unsynced_names: Vec<NameChange>,
+    directories: BTreeSet<PathBuf>,
+    next_node: u64,
+    /// Bumped by a crash: files opened before it are dead.
+    epoch: u64,
+    capacity_bytes: Option<u64>,
+    faults: VecDeque<DiskFault>,
+    operations: u64,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Node {
+    bytes: Vec<u8>,
+    durable: Vec<u8>,
+    dirty_sectors: BTreeSet<u64>,
+}
+
+#[derive(Debug, Clone)]
+enum NameChange {
+    Link { path: PathBuf, node: u64 },
+    Rename { from: PathBuf, to: PathBuf, node: u64 },
+    Unlink { path: PathBuf },
+}
+
+#[derive(Debug)]
+struct MemFile {
+    disk: MemDisk,
+    node: u64,
+    epoch: u64,
+}
+
+impl MemDisk {
+    /// An empty, healthy disk without a bound.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Queues faults; each following operation that writes, allocates, syncs, renames or removes takes one.
+    pub fn inject(&self, faults: impl IntoIterator<Item = DiskFault>) {
+        self.lock().faults.extend(faults);
+    }
+
+    /// Bounds the sum of the lengths of all files; none lifts the bound.
+    pub fn set_capacity(&self, capacity_bytes: Option<u64>) {
+        self.lock().capacity_bytes = capacity_bytes;
+    }
+
+    /// Operations that take a fault, so far.
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// Cuts the power and brings the disk back: of what was not synced the seed decides, sector by sector and
+    /// name by name, what is found. Files opened before refuse every later call.
+    pub fn crash(&self, seed: &mut Seed) {
+        let mut state = self.lock();
+        state.epoch += 1;
+        state.faults.clear();
+        for node in state.nodes.values_mut() {
+            node.crash(seed);
+        }
+        for change in std::mem::take(&mut state.unsynced_names) {
+            if seed.chance(500) {
+                change.apply(&mut state.durable_names);
+            }
+        }
+        state.names = state.durable_names.clone();
+        let linked: BTreeSet<u64> = state.names.values().copied().collect();
+        state.nodes.retain(|node, _| linked.contains(node));
+    }
+
+    /// The bytes of a file as they are now, to look at them or to damage them.
+    pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.lock();
+        state.node(path).map(|node| node.bytes.clone())
+    }
+
+    /// Replaces the bytes of a file, durably: damage done by the disk itself.
+    pub fn replace(&self, path: &Path, bytes: Vec<u8>) {
+        let mut state = self.lock();
+        let Some(node) = state.names.get(path).copied() else { return };
+        state.nodes.insert(node, Node { durable: bytes.clone(), bytes, dirty_sectors: BTreeSet::new() });
+    }
+
+    /// Loses a file, durably: damage done by the disk itself.
+    pub fn lose(&self, path: &Path) {
+        let mut state = self.lock();
+        state.names.remove(path);
+        state.durable_names.remove(path);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, node: u64, epoch: u64) -> Arc<dyn DiskFile> {
+        Arc::new(MemFile { disk: self.clone(), node, epoch })
+    }
+}
+
+impl State {
+    fn node(&self, path: &Path) -> Option<&Node> {
+        self.nodes.get(self.names.get(path)?)
+    }
+
+    fn take_fault(&mut self) -> io::Result<()> {
+        self.operations += 1;
+        match self.faults.pop_front() {
+            None | Some(DiskFault::None) => Ok(()),
+            Some(DiskFault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(DiskFault::Fails) => Err(io::Error::other("the device failed")),
+        }
+    }
+
+    /// Checks that `node` may become `length` bytes long.
+    fn check_capacity(&self, node: u64, length: u64) -> io::Result<()> {
+        let Some(capacity) = self.capacity_bytes else { return Ok(()) };
+        let others = self.names.values().filter(|other| **other != node);
+        let used: u64 =
+            others.filter_map(|other| self.nodes.get(other)).map(|other| other.bytes.len() as u64).sum();
+        let now = self.nodes.get(&node).map_or(0, |known| known.bytes.len() as u64);
+        if length > now && used + length > capacity { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn check_directory(&self, path: &Path) -> io::Result<()> {
+        let directory = path.parent().unwrap_or_else(|| Path::new(""));
+        if self.directories.contains(directory) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    fn change(&mut self, change: NameChange) {
+        change.apply(&mut self.names);
+        self.unsynced_names.push(change);
+    }
+}
+
+impl Node {
+    fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(bytes.len());
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        if let Some(target) = self.bytes.get_mut(start..end) {
+            target.copy_from_slice(bytes);
+        }
+        self.mark_dirty(offset, end as u64);
+    }
+
+    fn set_length(&mut self, length: u64) {
+        let before = self.bytes.len() as u64;
+        self.bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        self.mark_dirty(before.min(length), before.max(length));
+    }
+
+    fn mark_dirty(&mut self, from: u64, to: u64) {
+        self.dirty_sectors.extend(from / SECTOR..to.div_ceil(SECTOR));
+    }
+
+    fn sync(&mut self) {
+        self.durable.clone_from(&self.bytes);
+        self.dirty_sectors.clear();
+    }
+
+    fn crash(&mut self, seed: &mut Seed) {
+        let length = if seed.chance(500) { self.bytes.len() } else { self.durable.len() };
+        self.durable.resize(length, 0);
+        for sector in std::mem::take(&mut self.dirty_sectors) {
+            let start = usize::try_from(sector * SECTOR).unwrap_or(usize::MAX);
+            let end = start.saturating_add(SECTOR as usize).min(length).min(self.bytes.len());
+            let (Some(from), Some(to)) = (self.bytes.get(start..end), self.durable.get_mut(start..end))
+            else {
+                continue;
+            };
+            if seed.chance(500) {
+                to.copy_from_slice(from);
+            }
+        }
+        self.bytes.clone_from(&self.durable);
+    }
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {
+        match self {
+            Self::Link { path, node } => {
+                names.insert(path.clone(), *node);
+            }
+            Self::Rename { from, to, node } => {
+                if names.get(from) == Some(node) {
+                    names.remove(from);
+                }
+                names.insert(to.clone(), *node);
+            }
+            Self::Unlink { path } => {
+                names.remove(path);
+            }
+        }
+    }
+
+    /// Whether syncing the directory makes the change durable.
+    fn is_in(&self, directory: &Path) -> bool {
+        let (Self::Link { path, .. } | Self::Rename { to: path, .. } | Self::Unlink { path }) = self;
+        path.parent() == Some(directory)
+    }
+}
+
+impl Disk for MemDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.lock();
+        state.check_directory(path)?;
+        if state.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let node = state.next_node;
+        state.next_node += 1;
+        state.nodes.insert(node, Node::default());
+        state.change(NameChange::Link { path: path.to_owned(), node });
+        Ok(self.file(node, state.epoch))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let state = self.lock();
+        let node = state.names.get(path).copied().ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.file(node, state.epoch))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let state = self.lock();
+        if !state.directories.contains(directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inside = state.names.keys().filter(|path| path.parent() == Some(directory));
+        Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.check_directory(to)?;
+        state.take_fault()?;
+        let node = state.names.get(from).copied().ok_or(io::ErrorKind::NotFound)?;
+        state.change(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), node });
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.take_fault()?;
+        if !state.names.contains_key(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.change(NameChange::Unlink { path: path.to_owned() });
+        Ok(())
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.lock().directories.extend(path.ancestors().map(Path::to_owned));
+        Ok(())
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.take_fault()?;
+        let (settled, unsettled): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.unsynced_names).into_iter().partition(|change| change.is_in(path));
+        state.unsynced_names = unsettled;
+        for change in settled {
+            change.apply(&mut state.durable_names);
+        }
+        Ok(())
+    }
+}
+
+impl MemFile {
+    fn with<T>(&self, act: impl FnOnce(&mut State, u64) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.disk.lock();
+        if state.epoch != self.epoch {
+            return Err(io::Error::other("the power was cut since this file was opened"));
+        }
+        act(&mut state, self.node)
+    }
+}
+
+fn node_mut(state: &mut State, node: u64) -> io::Result<&mut Node> {
+    state.nodes.get_mut(&node).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+impl DiskFile for MemFile {
+    fn length(&self) -> io::Result<u64> {
+        self.with(|state, node| Ok(node_mut(state, node)?.bytes.len() as u64))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.with(|state, node| {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let bytes = &node_mut(state, node)?.bytes;
+            let found = bytes.get(start..start.saturating_add(buffer.len()));
+            buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.with(|state, node| {
+            let fault = state.take_fault();
+            let written = if fault.is_err() { bytes.len() / 2 } else { bytes.len() };
+            state.check_capacity(node, offset + written as u64)?;
+            node_mut(state, node)?.write(offset, bytes.get(..written).unwrap_or_default());
+            fault
+        })
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.with(|state, node| {
+            state.take_fault()?;
+            state.check_capacity(node, length)?;
+            node_mut(state, node)?.set_length(length);
+            Ok(())
+        })
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.with(|state, node| {
+            node_mut(state, node)?.set_length(length);
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.with(|state, node| {
+            state.take_fault()?;
+            node_mut(state, node)?.sync();
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,355 @@
+//! Ordered keys and values in sled 0.34.7, behind the guards that make it sound.
+//!
+//! sled's own flush is not durable on Linux, it may fail to open after a crash, it may panic over damaged files,
+//! and it loses what lies in files beside its log. Hence, invariants:
+//! - a sync is sled's flush, then an fsync of its `db` file and its directory;
+//! - no page is ever large enough to leave the log (see `SEGMENT_BYTES`): values above 48 KiB are in chunks;
+//! - every value is verified together with its key when it is read;
+//! - every call is guarded: an error or a panic inside poisons the store;
+//! - on corruption the directory is moved aside, never repaired: its content is rebuilt from elsewhere.
+//!
+//! The bytes are in `docs/formats/kv.md`. Deliberately absent: sled's transactions, merge operators and
+//! subscriptions, and its default tree.
+
+mod open;
+mod value;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+};
+
+use self::{
+    open::{guarded, open, quarantine, sync_directory},
+    value::{
+        CHUNK_BYTES, CHUNK_PREFIX, Chunks, HEAD_PREFIX, Head, chunk_key, corrupt, decode_chunk, decode_head,
+        encode, head_key, key_of_chunk,
+    },
+};
+use super::{KvBatch, KvOp, OrderedKv, Visit, check_tree};
+use crate::{Error, Result};
+
+pub use self::open::SledOptions;
+
+/// The tree sled makes by itself.
+const DEFAULT_TREE: &[u8] = b"__sled__default";
+
+/// Ordered keys and values in sled.
+pub struct SledKv {
+    db: ::sled::Db,
+    directory: PathBuf,
+    /// sled's log. Open from the start: an error of writing it back is reported to files that were open then.
+    db_file: File,
+    trees: Mutex<BTreeMap<String, Tree>>,
+    /// Taken to write by each batch, and to read while chunks are put together, so that they belong together.
+    gate: RwLock<()>,
+    poison: OnceLock<String>,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KvReport {
+    /// Where a doubtful directory was moved to; the store is empty then.
+    pub quarantined: Option<PathBuf>,
+    /// Why it was doubtful.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Tree {
+    tree: ::sled::Tree,
+    /// Keys whose values are in chunks, and how many.
+    chunked: BTreeMap<Vec<u8>, u32>,
+}
+
+impl SledKv {
+    /// Opens the store in a directory, or makes one where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where sled cannot open it; see [`SledKv::open_or_quarantine`].
+    pub fn open(directory: &Path, options: &SledOptions) -> Result<Self> {
+        let db = open(directory, options)?;
+        let db_path = directory.join("db");
+        let db_file = File::open(&db_path).map_err(|source| Error::io("open", db_path, source))?;
+        sync_directory(directory)?;
+        let store = Self {
+            db,
+            directory: directory.to_owned(),
+            db_file,
+            trees: Mutex::default(),
+            gate: RwLock::default(),
+            poison: OnceLock::new(),
+        };
+        store.load_trees()?;
+        Ok(store)
+    }
+
+    /// Opens the store in a directory and verifies every value. A doubtful directory is moved aside, to
+    /// `quarantine-N` beside it, and an empty store is made.
+    ///
+    /// # Errors
+    /// Fails where neither works, and where a newer version wrote the store.
+    pub fn open_or_quarantine(directory: &Path, options: &SledOptions) -> Result<(Self, KvReport)> {
+        let opened = Self::open(directory, options).and_then(|store| match store.verify() {
+            Ok(()) => Ok(store),
+            Err(error) => {
+                store.close();
+                Err(error)
+            }
+        });
+        match opened {
+            Ok(store) => Ok((store, KvReport::default())),
+            Err(error @ Error::Corrupt { .. }) => {
+                let aside = quarantine(directory)?;
+                let reason = error.to_string();
+                tracing::error!(
+                    aside = %aside.display(), reason, "the key-value store is doubtful and was moved aside"
+                );
+                let report = KvReport { quarantined: Some(aside), reason: Some(reason) };
+                Ok((Self::open(directory, options)?, report))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads and verifies every value.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where one does not verify.
+    pub fn verify(&self) -> Result<()> {
+        for tree in self.trees()? {
+            self.scan(&tree, &[], &mut |_, _| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// Fails where the operating system refuses.
+    pub fn size_on_disk(&self) -> Result<u64> {
+        self.check_alive()?;
+        guarded(&self.directory, || self.db.size_on_disk())
+    }
+
+    /// Closes the store; a panic of sled over damaged files ends here.
+    fn close(self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(self)));
+    }
+
+    fn load_trees(&self) -> Result<()> {
+        let mut trees = self.lock_trees();
+        let names = self.guarded(|| Ok(self.db.tree_names()))?;
+        for name in names.iter().filter(|name| **name != DEFAULT_TREE) {
+            let text = std::str::from_utf8(name).map_err(|_| {
+                Error::corrupt(self.directory.display().to_string(), "a tree has a name that is not text")
+            })?;
+            let tree = self.guarded(|| self.db.open_tree(name))?;
+            let mut chunked: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+            let mut chunks = tree.scan_prefix([CHUNK_PREFIX]).keys();
+            while let Some(stored_key) = self.guarded(|| chunks.next().transpose())? {
+                let key = key_of_chunk(&stored_key)
+                    .ok_or_else(|| corrupt(text, "the key of a chunk is not one"))?;
+                *chunked.entry(key.to_vec()).or_default() += 1;
+            }
+            trees.insert(text.to_owned(), Tree { tree, chunked });
+        }
+        Ok(())
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        match self.poison.get() {
+            Some(reason) => Err(Error::Poisoned { store: "the key-value store", reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a call of sled. Whatever goes wrong inside ends the store.
+    fn guarded<T>(&self, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
+        guarded(&self.directory, call).map_err(|error| self.poisoned(error))
+    }
+
+    fn poisoned(&self, error: Error) -> Error {
+        // A store that is poisoned already keeps its first reason.
+        let _ = self.poison.set(error.to_string());
+        error
+    }
+
+    fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<String, Tree>> {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tree(&self, name: &str) -> Option<::sled::Tree> {
+        self.lock_trees().get(name).map(|known| known.tree.clone())
+    }
+
+    /// The value of a key, its chunks put together while no batch can change them.
+    fn read(&self, name: &str, tree: &::sled::Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let stored_key = head_key(key);
+        let Some(stored) = self.guarded(|| tree.get(&stored_key))? else { return Ok(None) };
+        match decode_head(name, &stored_key, &stored)? {
+            Head::Whole(value) => Ok(Some(value.to_vec())),
+            Head::Chunked(chunks) => self.read_chunks(name, tree, key, chunks).map(Some),
+        }
+    }
+
+    fn read_chunks(&self, name: &str, tree: &::sled::Tree, key: &[u8], chunks: Chunks) -> Result<Vec<u8>> {
+        let mut value = Vec::new();
+        for number in 0..chunks.count {
+            let stored_key = chunk_key(key, number);
+            let stored = self.guarded(|| tree.get(&stored_key))?;
+            let stored = stored.ok_or_else(|| corrupt(name, "one of its chunks is missing"))?;
+            value.extend_from_slice(decode_chunk(name, &stored_key, &stored)?);
+        }
+        if value.len() as u64 != chunks.bytes || crc32c::crc32c(&value) != chunks.checksum {
+            return Err(corrupt(name, "its chunks do not belong together"));
+        }
+        Ok(value)
+    }
+
+    /// Syncs what sled may have put into files beside its log. There should be none.
+    fn sync_strays(&self) -> Result<()> {
+        let strays = self.directory.join("blobs");
+        let Ok(entries) = fs::read_dir(&strays) else { return Ok(()) };
+        let mut found = 0_u64;
+        for entry in entries {
+            let path = entry.map_err(|source| Error::io("list", &strays, source))?.path();
+            match File::open(&path).and_then(|file| file.sync_all()) {
+                // sled removes such files by itself.
+                Err(source) if source.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.map_err(|source| Error::io("sync", path, source))?,
+            }
+            found += 1;
+        }
+        if found > 0 {
+            tracing::warn!(found, "sled keeps pages outside its log");
+            sync_directory(&strays)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for SledKv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SledKv").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl OrderedKv for SledKv {
+    fn apply(&self, tree: &str, batch: KvBatch) -> Result<()> {
+        self.check_alive()?;
+        batch.check(tree)?;
+        let mut trees = self.lock_trees();
+        let known = match trees.get_mut(tree) {
+            Some(known) => known,
+            None => {
+                let opened = self.guarded(|| self.db.open_tree(tree))?;
+                trees.entry(tree.to_owned()).or_insert(Tree { tree: opened, chunked: BTreeMap::new() })
+            }
+        };
+        // sled keeps a batch as a map, so the last change of a key must be found here.
+        let mut last = BTreeMap::new();
+        for op in batch.into_ops() {
+            match op {
+                KvOp::Put { key, value } => last.insert(key, Some(value)),
+                KvOp::Delete { key } => last.insert(key, None),
+            };
+        }
+        let mut changes = ::sled::Batch::default();
+        for (key, value) in &last {
+            add_change(&mut changes, known, key, value.as_deref());
+        }
+        {
+            let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            self.guarded(|| known.tree.apply_batch(changes))?;
+        }
+        for (key, value) in last {
+            match value.map(|value| chunk_count(&value)) {
+                Some(count) if count > 0 => known.chunked.insert(key, count),
+                _ => known.chunked.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.check_alive()?;
+        check_tree(tree)?;
+        let Some(found) = self.tree(tree) else { return Ok(None) };
+        self.read(tree, &found, key)
+    }
+
+    fn scan(&self, tree: &str, prefix: &[u8], visit: Visit<'_>) -> Result<()> {
+        self.check_alive()?;
+        check_tree(tree)?;
+        let Some(found) = self.tree(tree) else { return Ok(()) };
+        let mut pairs = found.scan_prefix(head_key(prefix));
+        while let Some((stored_key, stored)) = self.guarded(|| pairs.next().transpose())? {
+            let Some((&HEAD_PREFIX, key)) = stored_key.split_first() else { continue };
+            match decode_head(tree, &stored_key, &stored)? {
+                Head::Whole(value) => visit(key, value)?,
+                // The head may be older than the chunks by now: read both at once.
+                Head::Chunked(_) => {
+                    if let Some(value) = self.read(tree, &found, key)? {
+                        visit(key, &value)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.check_alive()?;
+        self.guarded(|| self.db.flush())?;
+        let synced = self.sync_strays().and_then(|()| {
+            let path = self.directory.join("db");
+            self.db_file.sync_all().map_err(|source| Error::io("sync", path, source))?;
+            sync_directory(&self.directory)
+        });
+        synced.map_err(|error| self.poisoned(error))
+    }
+
+    fn trees(&self) -> Result<Vec<String>> {
+        self.check_alive()?;
+        Ok(self.lock_trees().keys().cloned().collect())
+    }
+
+    fn drop_tree(&self, tree: &str) -> Result<()> {
+        self.check_alive()?;
+        check_tree(tree)?;
+        let mut trees = self.lock_trees();
+        if trees.remove(tree).is_some() {
+            self.guarded(|| self.db.drop_tree(tree))?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds what one change of a key means for its head and its chunks, old and new.
+fn add_change(changes: &mut ::sled::Batch, tree: &Tree, key: &[u8], value: Option<&[u8]>) {
+    let old_chunks = tree.chunked.get(key).copied().unwrap_or(0);
+    for chunk in value.map_or(0, chunk_count)..old_chunks {
+        changes.remove(chunk_key(key, chunk));
+    }
+    match value {
+        None => changes.remove(head_key(key)),
+        Some(value) => {
+            for (stored_key, stored) in encode(key, value) {
+                changes.insert(stored_key, stored);
+            }
+        }
+    }
+}
+
+/// How many chunks a value needs; none where it is stored whole.
+fn chunk_count(value: &[u8]) -> u32 {
+    if value.len() <= CHUNK_BYTES {
+        return 0;
+    }
+    u32::try_from(value.len().div_ceil(CHUNK_BYTES)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,198 @@
+//! How keys and values look inside sled; `docs/formats/kv.md` describes the bytes.
+//!
+//! Every stored value carries a checksum over itself and its stored key. A long value is a head that names its
+//! chunks, and the chunks under keys of their own.
+
+use crate::{Error, Result};
+
+/// The only version this code reads and writes.
+const VERSION: u8 = 1;
+/// The longest payload stored as one value.
+pub(super) const CHUNK_BYTES: usize = 48 * 1024;
+/// Heads are stored under this byte and the key.
+pub(super) const HEAD_PREFIX: u8 = 1;
+/// Chunks are stored under this byte, the key's length, the key and the chunk's number.
+pub(super) const CHUNK_PREFIX: u8 = 2;
+
+const WHOLE: u8 = 0;
+const CHUNKED: u8 = 1;
+const CHUNK: u8 = 2;
+/// Version, flag, checksum.
+const ENVELOPE: usize = 6;
+
+/// A stored head that verified.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Head<'a> {
+    /// The value itself.
+    Whole(&'a [u8]),
+    /// The value is in chunks.
+    Chunked(Chunks),
+}
+
+/// What a head says of its chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunks {
+    pub(super) bytes: u64,
+    pub(super) count: u32,
+    /// CRC-32C of the whole value.
+    pub(super) checksum: u32,
+}
+
+/// The stored key of a head.
+pub(super) fn head_key(key: &[u8]) -> Vec<u8> {
+    [&[HEAD_PREFIX], key].concat()
+}
+
+/// The stored key of a chunk.
+pub(super) fn chunk_key(key: &[u8], chunk: u32) -> Vec<u8> {
+    let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
+    [&[CHUNK_PREFIX], &length.to_be_bytes()[..], key, &chunk.to_be_bytes()].concat()
+}
+
+/// The key a chunk belongs to.
+pub(super) fn key_of_chunk(stored_key: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = stored_key.strip_prefix(&[CHUNK_PREFIX])?.split_first_chunk()?;
+    let key = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
+    (rest.len() == key.len() + 4).then_some(key)
+}
+
+/// The stored pairs of a value: its head, then its chunks.
+pub(super) fn encode(key: &[u8], value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let stored_key = head_key(key);
+    if value.len() <= CHUNK_BYTES {
+        let sealed = seal(&stored_key, WHOLE, value);
+        return vec![(stored_key, sealed)];
+    }
+    let chunks: Vec<_> = (0_u32..)
+        .zip(value.chunks(CHUNK_BYTES))
+        .map(|(number, chunk)| {
+            let chunk_key = chunk_key(key, number);
+            let sealed = seal(&chunk_key, CHUNK, chunk);
+            (chunk_key, sealed)
+        })
+        .collect();
+    let mut head = (value.len() as u64).to_le_bytes().to_vec();
+    head.extend_from_slice(&u32::try_from(chunks.len()).unwrap_or(u32::MAX).to_le_bytes());
+    head.extend_from_slice(&crc32c::crc32c(value).to_le_bytes());
+    let sealed = seal(&stored_key, CHUNKED, &head);
+    [vec![(stored_key, sealed)], chunks].concat()
+}
+
+/// Reads a stored head.
+pub(super) fn decode_head<'a>(tree: &str, stored_key: &[u8], stored: &'a [u8]) -> Result<Head<'a>> {
+    let (flag, payload) = unseal(tree, stored_key, stored)?;
+    match flag {
+        WHOLE => Ok(Head::Whole(payload)),
+        CHUNKED => {
+            decode_chunks(payload).map(Head::Chunked).ok_or_else(|| corrupt(tree, "its head is not one"))
+        }
+        _ => Err(corrupt(tree, "a chunk is where a head should be")),
+    }
+}
+
+/// Reads a stored chunk.
+pub(super) fn decode_chunk<'a>(tree: &str, stored_key: &[u8], stored: &'a [u8]) -> Result<&'a [u8]> {
+    match unseal(tree, stored_key, stored)? {
+        (CHUNK, payload) => Ok(payload),
+        _ => Err(corrupt(tree, "a head is where a chunk should be")),
+    }
+}
+
+/// The error of a value that does not verify. It names the tree only: keys may be personal data.
+pub(super) fn corrupt(tree: &str, found: &str) -> Error {
+    Error::corrupt(format!("a value in tree `{tree}`"), found)
+}
+
+fn decode_chunks(payload: &[u8]) -> Option<Chunks> {
+    let (bytes, rest) = payload.split_first_chunk()?;
+    let (count, rest) = rest.split_first_chunk()?;
+    let checksum = rest.try_into().ok()?;
+    Some(Chunks {
+        bytes: u64::from_le_bytes(*bytes),
+        count: u32::from_le_bytes(*count),
+        checksum: u32::from_le_bytes(checksum),
+    })
+}
+
+fn seal(stored_key: &[u8], flag: u8, payload: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(ENVELOPE + payload.len());
+    sealed.extend_from_slice(&[VERSION, flag]);
+    sealed.extend_from_slice(&checksum(stored_key, flag, payload).to_le_bytes());
+    sealed.extend_from_slice(payload);
+    sealed
+}
+
+fn unseal<'a>(tree: &str, stored_key: &[u8], stored: &'a [u8]) -> Result<(u8, &'a [u8])> {
+    let Some((envelope, payload)) = stored.split_first_chunk::<ENVELOPE>() else {
+        return Err(corrupt(tree, "it is shorter than its envelope"));
+    };
+    let [version, flag, found @ ..] = *envelope;
+    if version != VERSION {
+        let what = format!("a value in tree `{tree}`");
+        return Err(Error::Version { what, found: u32::from(version), known: u32::from(VERSION) });
+    }
+    if u32::from_le_bytes(found) != checksum(stored_key, flag, payload) {
+        return Err(corrupt(tree, "its checksum does not match"));
+    }
+    Ok((flag, payload))
+}
+
+fn checksum(stored_key: &[u8], flag: u8, payload: &[u8]) -> u32 {
+    let length = u32::try_from(stored_key.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let parts: [&[u8]; 4] = [&[VERSION, flag], &length, stored_key, payload];
+    parts.into_iter().fold(0, crc32c::crc32c_append)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn a_short_value_is_these_bytes() {
+        let pairs = encode(b"key", b"value");
+        let text: Vec<_> = pairs.iter().map(|(key, value)| format!("{} {}", hex(key), hex(value))).collect();
+        expect![[""]].assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn a_long_value_is_a_head_and_chunks_of_48_kib() {
+        let value = vec![7; 2 * CHUNK_BYTES + 1];
+        let pairs = encode(b"key", &value);
+        let text: Vec<_> = pairs
+            .iter()
+            .map(|(key, value)| {
+                format!("{} {} ({} bytes)", hex(key), hex(&value[..22.min(value.len())]), value.len())
+            })
+            .collect();
+        expect![[""]].assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn a_value_under_another_key_does_not_verify() {
+        let (_, sealed) = encode(b"a", b"value").remove(0);
+        assert!(decode_head("t", &head_key(b"a"), &sealed).is_ok());
+        assert!(matches!(decode_head("t", &head_key(b"b"), &sealed), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let (key, sealed) = encode(b"key", b"value").remove(0);
+        for bit in 0..sealed.len() * 8 {
+            let mut damaged = sealed.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_head("t", &key, &damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn chunk_keys_name_their_key() {
+        assert_eq!(key_of_chunk(&chunk_key(b"key", 9)), Some(&b"key"[..]));
+        assert_eq!(key_of_chunk(&head_key(b"key")), None);
+    }
+}
