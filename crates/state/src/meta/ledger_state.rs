@@ -1,0 +1,99 @@
+//! The ledger as part of the meta group's state: records in log order, their tree and their graph.
+
+use std::collections::BTreeMap;
+
+use lineate_ledger::{Entry, Graph, MerkleLog, Record, Sealed, record::Kind};
+use lineate_storage::kv::KvBatch;
+use lineate_types::{Hash, TimestampUs};
+use minicbor::{Decode, Encode, bytes::ByteVec};
+
+use super::layout;
+use crate::{Result, codec};
+
+/// Records in log order.
+#[derive(Debug, Default)]
+pub struct LedgerState {
+    graph: Graph,
+    tree: MerkleLog,
+    entries: Vec<Entry>,
+    records: Vec<Record>,
+    by_id: BTreeMap<Hash, u64>,
+}
+
+/// A record with its entry, as it is stored: record bytes are kept verbatim.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct StoredRecord {
+    #[n(0)]
+    pub(super) entry: ByteVec,
+    #[n(1)]
+    pub(super) record: ByteVec,
+}
+
+impl LedgerState {
+    /// Adds a record, unless it is there already, and gives its id.
+    pub(super) fn append(&mut self, record: &Record, at: TimestampUs, batch: &mut KvBatch) -> Result<Hash> {
+        record.check()?;
+        let bytes = record.encode();
+        let id = Record::id_of(record.kind(), &bytes);
+        if self.by_id.contains_key(&id) {
+            return Ok(id);
+        }
+        let entry = Entry::new(self.size(), record.kind(), id, at);
+        let stored = StoredRecord { entry: entry.encode().into(), record: bytes.into() };
+        batch.put(layout::entry(entry.seq), codec::encode(&stored));
+        self.insert(entry, record)?;
+        Ok(id)
+    }
+
+    /// Adds an entry that is stored.
+    pub(super) fn insert(&mut self, entry: Entry, record: &Record) -> Result<()> {
+        self.graph.add(entry.seq, entry.commit_time, record)?;
+        self.tree.append(&entry.encode());
+        self.by_id.insert(entry.record, entry.seq);
+        self.entries.push(entry);
+        self.records.push(record.clone());
+        Ok(())
+    }
+
+    /// How many entries there are.
+    pub fn size(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// The graph over all records.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The Merkle tree over all entries.
+    pub fn tree(&self) -> &MerkleLog {
+        &self.tree
+    }
+
+    /// The entries, in log order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of a record.
+    pub fn entry(&self, record: &Hash) -> Option<&Entry> {
+        let sequence = usize::try_from(*self.by_id.get(record)?).ok()?;
+        self.entries.get(sequence)
+    }
+
+    /// A record.
+    pub fn record(&self, id: &Hash) -> Option<&Record> {
+        let sequence = usize::try_from(*self.by_id.get(id)?).ok()?;
+        self.records.get(sequence)
+    }
+
+    /// The entries of one kind, in log order.
+    pub fn entries_of(&self, kind: Kind) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.kind == kind)
+    }
+}
+
+/// The commitment in the form records carry it.
+pub(super) fn sealed(commitment: Hash) -> Sealed {
+    Sealed(commitment)
+}
