@@ -3,7 +3,7 @@
 use lineate_types::{ErrorKind, HasKind, Hash, KeyError};
 
 /// A result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A run, a segment or a foreign file cannot be written, read or converted.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,9 @@ pub enum Error {
     /// Columns do not fit together, which the code above should have made impossible.
     #[error("columns do not fit together: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// A blob cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] lineate_storage::Error),
 }
 
 impl HasKind for Error {
@@ -104,6 +107,12 @@ impl HasKind for Error {
             Self::TooMuch { .. } => ErrorKind::ResourceExhausted,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Arrow(_) => ErrorKind::Internal,
+            Self::Storage(cause) => cause.kind(),
         }
     }
+}
+
+/// The failure to write into an open blob.
+pub(crate) fn write_error(source: std::io::Error) -> Error {
+    lineate_storage::Error::io("write a segment in", "the blob store", source).into()
 }

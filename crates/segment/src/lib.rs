@@ -14,11 +14,16 @@
 
 mod error;
 pub mod intake;
+pub mod key_index;
 pub mod logical_hash;
 pub mod matcher;
+pub mod merge;
+pub mod packed;
 mod rank;
 pub mod run;
 pub mod schema;
+pub mod segment;
 
 pub use error::{Error, Result};
 pub use rank::Rank;
+pub use segment::{Segment, SegmentInfo};

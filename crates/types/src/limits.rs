@@ -107,3 +107,10 @@ pub const TRACE_EDGES: usize = 100_000;
 pub const TRACE_TREE_DEPTH: usize = 64;
 /// Nodes a comparison of two ancestries visits before it is refused.
 pub const DIFF_NODES: usize = 1_000_000;
+
+/// Uploads that wait to be used.
+pub const UPLOADS: usize = 1_024;
+/// Files of one bulk load.
+pub const LOAD_FILES: usize = 4_096;
+/// Segments kept open.
+pub const OPEN_SEGMENTS: usize = 4_096;

@@ -95,7 +95,9 @@ fn match_run(run: &RunKeys, part: &SpinePart<'_>, cut: &Cut, mut found: impl FnM
     let spine = part.spine();
     let (mut asked, mut held) = (part.keys().start, 0);
     while asked < part.keys().end {
-        let (Some(asked_key), Some(held_key)) = (spine.keys().get(asked), run.keys().get(held)) else { return };
+        let (Some(asked_key), Some(held_key)) = (spine.keys().get(asked), run.keys().get(held)) else {
+            return;
+        };
         if held_key < asked_key {
             held = run.keys().lower_bound(held, asked_key);
         } else if asked_key < held_key {

@@ -6,7 +6,7 @@ use lineate_types::{EntityKey, TimestampUs};
 
 use crate::{
     Error, Result,
-    run::{KeyTable, group::KeyGroups},
+    run::{KeyTable, group::KeyGrouper},
 };
 
 /// Probes sorted by (bucket, key bytes, time), with their keys deduplicated. Probe `n` answers the given row
@@ -34,9 +34,15 @@ impl Spine {
     pub fn new(keys: &[Option<EntityKey>], times: &[TimestampUs]) -> Result<Self> {
         if keys.len() != times.len() {
             let (keys, times) = (keys.len(), times.len());
-            return Err(Error::Invalid(format!("a spine has {keys} keys and {times} times; expected as many")));
+            return Err(Error::Invalid(format!(
+                "a spine has {keys} keys and {times} times; expected as many"
+            )));
         }
-        let mut groups = KeyGroups::of(keys.iter().map(Option::as_ref))?;
+        let mut grouper = KeyGrouper::new();
+        for key in keys {
+            grouper.push(key.as_ref())?;
+        }
+        let mut groups = grouper.finish()?;
         let time_of = |row: &u32| times.get(*row as usize).map_or(i64::MIN, |time| time.0);
         for rows in groups.groups_mut() {
             if !rows.is_sorted_by_key(time_of) {

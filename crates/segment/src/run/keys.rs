@@ -66,12 +66,7 @@ impl RunKeys {
     ///
     /// # Errors
     /// The parts do not fit together, or the rows of a key do not ascend by rank.
-    pub fn subset(
-        keys: KeyTable,
-        starts: Vec<u32>,
-        first_rows: Vec<u32>,
-        times: RowTimes,
-    ) -> Result<Self> {
+    pub fn subset(keys: KeyTable, starts: Vec<u32>, first_rows: Vec<u32>, times: RowTimes) -> Result<Self> {
         if first_rows.len() != keys.len() {
             return Err(misfit("first rows", first_rows.len(), keys.len()));
         }

@@ -1,0 +1,132 @@
+//! Batches of canonical rows under one numbering, gathered by row number.
+
+use arrow::{
+    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    compute::{concat_batches, interleave},
+    datatypes::{Field, SchemaRef},
+};
+
+use crate::{Error, Result};
+
+/// Canonical batches of one history, perhaps of several versions of a view. Row `n` is the `n`-th row of all
+/// batches in the order they were added.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RowBatches {
+    batches: Vec<RecordBatch>,
+    /// The number of the first row of each batch.
+    starts: Vec<u32>,
+    rows: u32,
+}
+
+/// Small batches are joined up to this many rows, so that pushes of single rows do not cost a batch each.
+const JOINED_ROWS: usize = 4_096;
+
+impl RowBatches {
+    /// Adds a batch and returns the number of its first row.
+    ///
+    /// # Errors
+    /// The row numbers would pass `u32::MAX`.
+    pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<u32> {
+        let start = self.rows;
+        let end = u64::from(start) + batch.num_rows() as u64;
+        self.rows = u32::try_from(end).map_err(|_| Error::TooMuch {
+            what: "rows of a run",
+            actual: end,
+            limit: u64::from(u32::MAX),
+        })?;
+        self.starts.push(start);
+        self.batches.push(batch);
+        self.join_small_batches()?;
+        Ok(start)
+    }
+
+    /// The named columns of some rows, in the order asked for. A nullable column that a batch does not have is
+    /// null in its rows.
+    ///
+    /// # Errors
+    /// There is no such row, or a column has another type or is missing and not nullable.
+    pub(crate) fn gather(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {
+        let (touched, places) = self.locate(rows)?;
+        let columns = schema.fields().iter().map(|field| {
+            let parts =
+                touched.iter().map(|batch| column_or_nulls(batch, field)).collect::<Result<Vec<_>>>()?;
+            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            match parts.is_empty() {
+                true => Ok(new_null_array(field.data_type(), 0)),
+                false => Ok(interleave(&parts, &places)?),
+            }
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+    }
+
+    /// The batches that hold some rows, and for each row (which of these batches, which row in it).
+    fn locate(&self, rows: &[u32]) -> Result<(Vec<&RecordBatch>, Vec<(usize, usize)>)> {
+        let mut touched = Vec::new();
+        let mut place_of_batch = vec![usize::MAX; if rows.len() > 1 { self.batches.len() } else { 0 }];
+        let mut places = Vec::with_capacity(rows.len());
+        for row in rows {
+            let number = self.starts.partition_point(|start| start <= row).wrapping_sub(1);
+            let batch = self.batches.get(number).zip(self.starts.get(number));
+            let Some((batch, start)) = batch.filter(|_| *row < self.rows) else {
+                return Err(Error::Invalid(format!("there is no row {row} in a run of {}", self.rows)));
+            };
+            let place = match place_of_batch.get_mut(number) {
+                Some(place) if *place == usize::MAX => {
+                    *place = touched.len();
+                    touched.push(batch);
+                    *place
+                }
+                Some(place) => *place,
+                None => {
+                    touched.push(batch);
+                    0
+                }
+            };
+            places.push((place, (row - start) as usize));
+        }
+        Ok((touched, places))
+    }
+
+    /// Joins the last two batches while the one before is not much larger, so that each row is copied a
+    /// logarithmic number of times.
+    fn join_small_batches(&mut self) -> Result<()> {
+        while let [.., before, last] = self.batches.as_slice() {
+            let joined_rows = before.num_rows() + last.num_rows();
+            let worth_it =
+                before.num_rows() <= last.num_rows().saturating_mul(2) && joined_rows <= JOINED_ROWS;
+            if !worth_it || before.schema_ref().fields() != last.schema_ref().fields() {
+                break;
+            }
+            let joined = concat_batches(before.schema_ref(), [before, last])?;
+            self.batches.truncate(self.batches.len() - 2);
+            self.starts.pop();
+            self.batches.push(joined);
+        }
+        Ok(())
+    }
+}
+
+/// A column by name, or nulls where the batch was written before the column existed.
+pub(crate) fn column_or_nulls(batch: &RecordBatch, field: &Field) -> Result<ArrayRef> {
+    match batch.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
+        Some(column) => Err(Error::Invalid(format!(
+            "column `{}` is stored as {}; asked for as {}",
+            field.name(),
+            column.data_type(),
+            field.data_type()
+        ))),
+        None if field.is_nullable() => Ok(new_null_array(field.data_type(), batch.num_rows())),
+        None => Err(Error::Invalid(format!("column `{}` is not in these rows", field.name()))),
+    }
+}
+
+/// Bytes of the values of a batch, without what its buffers hold beyond them.
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+    let column_bytes = |column: &ArrayRef| {
+        column.to_data().get_slice_memory_size().unwrap_or(column.get_buffer_memory_size())
+    };
+    batch.columns().iter().map(column_bytes).sum()
+}

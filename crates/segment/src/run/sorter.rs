@@ -1,0 +1,112 @@
+//! Sorts the rows of a bulk load in memory: each key is encoded and hashed once, columns stay where they lie.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use lineate_types::{EntityKey, TimestampUs, limits};
+
+use super::{
+    SortedRun,
+    batches::{RowBatches, batch_bytes},
+    group::KeyGrouper,
+    key_part::KeyPart,
+    sorted::RunBuilder,
+};
+use crate::{Error, Rank, Result, schema::ViewSchema};
+
+/// Takes canonical batches of one view version and gives a sorted run. Holds at most
+/// [`limits::SORT_BYTES`]: whoever has more writes what is there as one segment and goes on with another
+/// sorter, since an answer does not depend on how rows are spread over runs.
+#[derive(Debug)]
+pub struct RunSorter {
+    schema: ViewSchema,
+    batches: RowBatches,
+    keys: KeyGrouper<EntityKey>,
+    rows: Vec<SortRow>,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct SortRow {
+    event_time: TimestampUs,
+    created_time: Option<TimestampUs>,
+    ordinal: i64,
+    deleted: bool,
+}
+
+/// What sorting holds of a row beside its columns and its key.
+const BYTES_PER_ROW: usize = size_of::<SortRow>() + 16 + 48;
+
+impl RunSorter {
+    /// An empty sorter for batches of one view version.
+    pub fn new(schema: ViewSchema) -> Self {
+        Self { schema, batches: RowBatches::default(), keys: KeyGrouper::new(), rows: Vec::new(), bytes: 0 }
+    }
+
+    /// Adds the rows of a canonical batch; `ordinals` are their positions in the load.
+    ///
+    /// # Errors
+    /// The batch is not canonical, there are not as many ordinals as rows, or the rows would take more than
+    /// [`limits::SORT_BYTES`]; then nothing was added.
+    pub fn push(&mut self, batch: &RecordBatch, ordinals: impl ExactSizeIterator<Item = i64>) -> Result<()> {
+        if ordinals.len() != batch.num_rows() {
+            let (ordinals, rows) = (ordinals.len(), batch.num_rows());
+            return Err(Error::Invalid(format!("{ordinals} ordinals for {rows} rows; expected as many")));
+        }
+        let part = KeyPart::of(batch, &self.schema)?;
+        let key_bytes: usize = part.keys.iter().map(|key| key.as_bytes().len()).sum();
+        let bytes = self.bytes + batch_bytes(batch) + batch.num_rows() * BYTES_PER_ROW + key_bytes;
+        if bytes > limits::SORT_BYTES {
+            let (actual, limit) = (bytes as u64, limits::SORT_BYTES as u64);
+            return Err(Error::TooMuch { what: "bytes of rows to sort in memory", actual, limit });
+        }
+        self.batches.push(batch.clone())?;
+        self.bytes = bytes;
+        for (row, ordinal) in ordinals.enumerate() {
+            self.rows.push(SortRow {
+                event_time: TimestampUs(part.event_times.value(row)),
+                created_time: part.created_time(row),
+                ordinal,
+                deleted: part.is_deleted(row),
+            });
+        }
+        part.keys.into_iter().try_for_each(|key| self.keys.push(Some(key)))
+    }
+
+    /// Bytes held in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows in run order. Rows of a bulk load have no commit time yet: pass [`TimestampUs::MAX`], which no
+    /// snapshot reaches, and write the segment so that it takes the commit time from the manifest.
+    ///
+    /// # Errors
+    /// The distinct keys take more than `u32::MAX` bytes.
+    pub fn finish(self, commit_time: TimestampUs) -> Result<SortedRun> {
+        let mut builder = RunBuilder::with_capacity(self.rows.len());
+        let mut groups = self.keys.finish()?;
+        let row_at = |row: &u32| self.rows.get(*row as usize);
+        for rows in groups.groups_mut() {
+            if !rows.is_sorted_by_key(row_at) {
+                rows.sort_by_key(row_at);
+            }
+        }
+        let mut keys = groups.keys.iter();
+        for rows in groups.starts.array_windows().map(|[start, end]| *start as usize..*end as usize) {
+            let Some(key) = keys.next() else { break };
+            builder.key(key)?;
+            for place in groups.rows.get(rows).unwrap_or_default() {
+                let Some(row) = row_at(place) else { continue };
+                let SortRow { event_time, created_time, ordinal, deleted } = *row;
+                builder.row(&Rank { event_time, created_time, commit_time, ordinal }, deleted, *place);
+            }
+        }
+        builder.finish(Arc::new(self.batches))
+    }
+}

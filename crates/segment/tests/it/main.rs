@@ -1,0 +1,5 @@
+//! The one integration binary of this crate.
+
+mod fixture;
+mod matching;
+mod segments;
