@@ -1,4 +1,4 @@
-//! The leaves of the ledger's Merkle tree: which record was committed when, and as the how manieth.
+//! The leaves of the ledger's Merkle tree: which record was committed when, and where in the log.
 //!
 //! No Raft term, index or node appears, so that a restore or another cluster size gives the same tree.
 

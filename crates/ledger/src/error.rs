@@ -158,6 +158,14 @@ pub enum Error {
     #[error("the lineage graph is full")]
     GraphFull,
 
+    /// The question is about entries that this copy of the log has not seen yet.
+    #[error("the cursor is of a log of {size} entries, this replica has {actual}; ask again or elsewhere")]
+    Behind {
+        /// The entries the question is about.
+        size: u64,
+        /// The entries there are.
+        actual: u64,
+    },
     /// No node has this name or id.
     #[error("`{node}` is not in the ledger{hint}")]
     UnknownNode {
@@ -199,6 +207,7 @@ impl HasKind for Error {
             | Self::OutOfRange { .. }
             | Self::AmbiguousProject { .. } => ErrorKind::Invalid,
             Self::TooLarge { .. } | Self::GraphFull => ErrorKind::ResourceExhausted,
+            Self::Behind { .. } => ErrorKind::Unavailable,
             Self::NotNextEntry { .. } | Self::CommitTimeRegressed { .. } => ErrorKind::Internal,
             Self::DuplicateRecord { .. } | Self::DuplicateName { .. } => ErrorKind::AlreadyExists,
             Self::MissingInput { .. } | Self::UnknownNode { .. } => ErrorKind::NotFound,

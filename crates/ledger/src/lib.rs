@@ -6,6 +6,7 @@
 //! - [`entry`], [`merkle`]: the log over records as an RFC 9162 tree, with inclusion and consistency proofs
 //!   (`docs/formats/ledger.md`).
 //! - [`graph`]: the index over records in log order: names, walks both ways as of any prefix, diff.
+//! - [`render`]: a walk as tree text, JSON, DOT and PROV-JSON.
 //!
 //! Invariants:
 //! - the same values give the same bytes, and bytes that are not in canonical form are refused;
@@ -20,6 +21,7 @@ mod error;
 pub mod graph;
 pub mod merkle;
 pub mod record;
+pub mod render;
 pub mod sealed;
 
 pub use entry::Entry;

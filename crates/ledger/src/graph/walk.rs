@@ -178,11 +178,11 @@ impl Graph {
     /// The next page of a walk, of at most `limit` nodes.
     ///
     /// # Errors
-    /// [`Error::UnknownNode`]; [`Error::OutOfRange`] if this graph has not seen all the entries that the walk
+    /// [`Error::UnknownNode`]; [`Error::Behind`] if this graph has not seen all the entries that the walk
     /// is computed over.
     pub fn resume(&self, cursor: &Cursor, limit: usize) -> Result<Walk> {
         if cursor.size > self.size() {
-            return Err(Error::OutOfRange { what: "size", index: cursor.size, size: self.size() });
+            return Err(Error::Behind { size: cursor.size, actual: self.size() });
         }
         let start = self.resolve(&NodeRef::Id(cursor.start), None, At::Size(cursor.size))?.id;
         let mut page = Page::new(self, cursor, limit.clamp(1, limits::TRACE_NODES));

@@ -58,14 +58,11 @@ pub struct NodeIndex {
 }
 
 impl NodeIndex {
-    /// The two halves of this subtree; none for a leaf.
-    pub const fn children(self) -> Option<(Self, Self)> {
-        match self.level.checked_sub(1) {
-            Some(level) => {
-                Some((Self { level, index: self.index * 2 }, Self { level, index: self.index * 2 + 1 }))
-            }
-            None => None,
-        }
+    /// The two halves of this subtree; none for a leaf, or for a place that no log has.
+    pub fn children(self) -> Option<(Self, Self)> {
+        let level = self.level.checked_sub(1)?;
+        let index = self.index.checked_mul(2)?;
+        Some((Self { level, index }, Self { level, index: index + 1 }))
     }
 }
 

@@ -1,0 +1,46 @@
+//! A walk as people and programs read it: a tree, JSON, DOT, PROV-JSON.
+//!
+//! A page that is not the last says so in every format. Titles are made of names, numbers and hashes; text that
+//! was sealed appears only if the caller opens it, with control characters escaped.
+
+mod dot;
+mod json;
+mod prov;
+mod tree;
+
+pub use dot::dot;
+pub use json::json;
+pub use prov::prov_json;
+pub use tree::tree;
+
+use std::fmt::Write;
+
+use lineate_types::Hash;
+
+/// The text that a caller who may see it has for a node beside its label: the path of a source, the name of an
+/// agent. None where nothing is known or it was erased.
+pub type Note<'a> = &'a dyn Fn(Hash) -> Option<String>;
+
+/// No text for any node.
+pub fn without_notes(_: Hash) -> Option<String> {
+    None
+}
+
+/// A text on one line that no terminal takes for a command.
+fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || is_direction_override(character) {
+            // Writing to a `String` cannot fail.
+            let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// Characters that reorder what stands around them.
+const fn is_direction_override(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

@@ -1,0 +1,244 @@
+//! The text forms of a walk.
+
+use expect_test::expect;
+use lineate_ledger::{
+    graph::{Direction, Trace, Walk},
+    render,
+};
+use lineate_types::{Hash, limits};
+
+use crate::{graph::Ledger, samples};
+
+fn told() -> Ledger {
+    Ledger::with(&samples::story().into_iter().map(|(_, record)| record).collect::<Vec<_>>())
+}
+
+fn walk(text: &str, trace: &Trace) -> Walk {
+    let ledger = told();
+    let start = ledger.graph.resolve(&text.parse().expect("a reference"), None, trace.at).expect("there").id;
+    ledger.graph.walk(start, trace).expect("there")
+}
+
+#[test]
+fn a_tree_shows_each_node_once_and_then_refers_to_it() {
+    let text = render::tree(&walk("model:delay_model", &Trace::default()), &render::without_notes);
+    expect![[r#"
+        model:flights/delay_model@v2  b3:bb7d7d527164
+        └─ run:flights/train@v1  b3:2d3a8955583e
+           └─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e
+              ├─ service:flights/delay_model@v1  b3:31f7918a55f9
+              │  └─ view:flights/weather@v1  b3:febf68a292dd
+              ├─ view:flights/weather@v1  b3:febf68a292dd  (↑ seen above)
+              ├─ seal shard 5  30 rows  b3:c146b0520c78
+              │  └─ view:flights/weather@v1  b3:febf68a292dd  (↑ seen above)
+              └─ load:flights/l17  100 rows  b3:ced0f8a6bb17
+                 ├─ view:flights/weather@v1  b3:febf68a292dd  (↑ seen above)
+                 └─ source  100 rows  b3:27478968c89a
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_tree_downwards_shows_what_came_from_a_node() {
+    let trace = Trace { direction: Direction::Down, depth: Some(2), ..Trace::default() };
+    expect![[r#"
+        view:flights/weather@v1  b3:febf68a292dd
+        ├─ service:flights/delay_model@v1  b3:31f7918a55f9
+        │  └─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e
+        │     ├─ run:flights/train@v1  b3:2d3a8955583e  …
+        │     └─ eval:flights/delay_model@v2  b3:8162fc869f90
+        ├─ load:flights/l17  100 rows  b3:ced0f8a6bb17
+        │  └─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
+        ├─ seal shard 5  30 rows  b3:c146b0520c78
+        │  └─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
+        ├─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
+        └─ assertion owner  b3:7448a7a3bb86
+    "#]]
+    .assert_eq(&render::tree(&walk("view:weather", &trace), &render::without_notes));
+}
+
+#[test]
+fn opened_text_stands_beside_its_node_and_cannot_move_the_cursor() {
+    let path = samples::source("s3://bucket/weather.parquet").id();
+    let note = move |id: Hash| (id == path).then(|| "s3://bucket/\u{1b}[2Jx\n\u{202e}y".to_owned());
+    let text = render::tree(&walk("load:l17", &Trace::default()), &note);
+    expect![[r#"
+        load:flights/l17  100 rows  b3:ced0f8a6bb17
+        ├─ view:flights/weather@v1  b3:febf68a292dd
+        └─ source  100 rows  b3:27478968c89a  s3://bucket/\u{1b}[2Jx\u{a}\u{202e}y
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_page_that_is_not_the_last_says_so_in_every_format() {
+    let page = walk("model:delay_model", &Trace { limit: 2, ..Trace::default() });
+    let note = &render::without_notes;
+    expect![[r#"
+        model:flights/delay_model@v2  b3:bb7d7d527164
+        └─ run:flights/train@v1  b3:2d3a8955583e
+        … not complete: 2 nodes on this page, more follow
+    "#]]
+    .assert_eq(&render::tree(&page, note));
+    assert!(render::dot(&page, note).contains("not complete"));
+    let json = render::json(&page, note);
+    assert_eq!(json["complete"], false);
+    assert!(json["cursor"].is_string());
+    let prov = render::prov_json(&page, note);
+    let start = format!("lineate:b3-{}", page.start.to_hex());
+    assert_eq!(prov["entity"][&start]["lineate:complete"], false);
+}
+
+#[test]
+fn every_page_of_a_walk_draws_all_its_nodes() {
+    let ledger = told();
+    let trace = Trace { limit: 3, ..Trace::default() };
+    let start =
+        ledger.graph.resolve(&"model:delay_model".parse().expect("ok"), None, trace.at).expect("there");
+    let mut page = ledger.graph.walk(start.id, &trace).expect("there");
+    loop {
+        let text = render::tree(&page, &render::without_notes);
+        for found in &page.nodes {
+            assert!(text.contains(&found.node.id.short()), "{text}");
+        }
+        let Some(cursor) = &page.cursor else { break };
+        page = ledger.graph.resume(cursor, 3).expect("there");
+    }
+}
+
+#[test]
+fn a_chain_deeper_than_the_page_is_wide_is_counted() {
+    let mut ledger = Ledger::default();
+    let mut last = ledger.add(&samples::run(0, &[]));
+    for number in 1..100 {
+        last = ledger.add(&samples::run(number, &[last]));
+    }
+    let walk = ledger.graph.walk(last, &Trace::default()).expect("there");
+    let text = render::tree(&walk, &render::without_notes);
+    assert_eq!(text.lines().count(), limits::TRACE_TREE_DEPTH + 2);
+    assert!(text.ends_with("└─ … and 35 deeper, see the JSON form\n"), "{text}");
+}
+
+#[test]
+fn the_json_form_has_all_there_is() {
+    let page = walk("load:l17", &Trace { agents: true, ..Trace::default() });
+    let text = serde_json::to_string_pretty(&render::json(&page, &render::without_notes)).expect("JSON");
+    expect![[r#"
+        {
+          "start": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
+          "direction": "up",
+          "size": 11,
+          "complete": true,
+          "cursor": null,
+          "nodes": [
+            {
+              "id": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
+              "kind": "load",
+              "title": "load:flights/l17",
+              "seq": 3,
+              "commit_time": "1970-01-01T00:00:00.001003Z",
+              "project": "flights",
+              "name": "l17",
+              "rows": 100,
+              "depth": 0,
+              "cut": false
+            },
+            {
+              "id": "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50",
+              "kind": "view",
+              "title": "view:flights/weather@v1",
+              "seq": 1,
+              "commit_time": "1970-01-01T00:00:00.001001Z",
+              "project": "flights",
+              "name": "weather",
+              "version": 1,
+              "depth": 1,
+              "cut": false
+            },
+            {
+              "id": "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484",
+              "kind": "source",
+              "title": "source",
+              "seq": 0,
+              "commit_time": "1970-01-01T00:00:00.001000Z",
+              "project": "flights",
+              "rows": 100,
+              "depth": 1,
+              "cut": false
+            },
+            {
+              "id": "b3:0758a4e1b1de075181b6a9e9756995827a6d8982435b723a892b1a4002f4d49e",
+              "kind": "agent",
+              "title": "agent",
+              "seq": 3,
+              "commit_time": "1970-01-01T00:00:00.001003Z",
+              "depth": 1,
+              "cut": false
+            }
+          ],
+          "edges": [
+            {
+              "from": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
+              "role": "specialization_of",
+              "to": "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50"
+            },
+            {
+              "from": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
+              "role": "was_derived_from",
+              "to": "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484"
+            },
+            {
+              "from": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
+              "role": "was_attributed_to",
+              "to": "b3:0758a4e1b1de075181b6a9e9756995827a6d8982435b723a892b1a4002f4d49e"
+            }
+          ]
+        }"#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn dot_quotes_what_it_is_given() {
+    let page = walk("load:l17", &Trace::default());
+    let path = samples::source("s3://bucket/weather.parquet").id();
+    let note = move |id: Hash| (id == path).then(|| r#"C:\new "files""#.to_owned());
+    expect![[r#"
+        digraph lineage {
+          rankdir=LR;
+          node [shape=box];
+          "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" [label="load:flights/l17\n100 rows\nb3:ced0f8a6bb17", shape=ellipse];
+          "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50" [label="view:flights/weather@v1\nb3:febf68a292dd", shape=ellipse];
+          "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484" [label="source\n100 rows\nC:\\new \"files\"\nb3:27478968c89a", shape=ellipse];
+          "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" -> "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50" [label="specialization_of"];
+          "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" -> "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484" [label="was_derived_from"];
+        }
+    "#]].assert_eq(&render::dot(&page, &note));
+}
+
+#[test]
+fn prov_json_uses_the_relations_of_prov() {
+    let page = walk("deployment:production", &Trace { agents: true, ..Trace::default() });
+    let prov = render::prov_json(&page, &render::without_notes);
+    let sections: Vec<String> = prov
+        .as_object()
+        .expect("an object")
+        .iter()
+        .map(|(section, members)| {
+            format!("{section} {}", members.as_object().map_or(0, |members| members.len()))
+        })
+        .collect();
+    expect![[r#"
+        prefix 1
+        activity 2
+        entity 7
+        agent 2
+        used 2
+        wasAssociatedWith 2
+        wasGeneratedBy 1
+        wasAttributedTo 3
+        wasInfluencedBy 2
+        wasDerivedFrom 3
+        hadMember 1
+        specializationOf 2"#]]
+    .assert_eq(&sections.join("\n"));
+}
