@@ -46,9 +46,9 @@ pub enum Error {
         /// The leader, where it is known.
         leader: Option<u64>,
     },
-    /// The group had no leader for too long. Nothing happened; repeat after a pause.
-    #[error("group {group} has no leader; repeat after a pause")]
-    NoLeader {
+    /// No leader, or no quorum behind it, for too long. Nothing happened; repeat after a pause.
+    #[error("no quorum of group {group} answered in time; repeat after a pause")]
+    NoQuorum {
         /// The group.
         group: GroupId,
     },
@@ -154,7 +154,7 @@ impl HasKind for Error {
             | Self::Options { .. } => ErrorKind::Invalid,
             Self::Busy { .. } | Self::DiskFull => ErrorKind::ResourceExhausted,
             Self::NotLeader { .. } => ErrorKind::NotLeader,
-            Self::NoLeader { .. } | Self::OutcomeUnknown { .. } | Self::Stopped | Self::Thread { .. } => {
+            Self::NoQuorum { .. } | Self::OutcomeUnknown { .. } | Self::Stopped | Self::Thread { .. } => {
                 ErrorKind::Unavailable
             }
             Self::Failed { kind, .. } => *kind,

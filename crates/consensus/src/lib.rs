@@ -13,12 +13,14 @@
 //! Deliberately absent: what a command means; changes of membership and snapshots.
 
 mod codec;
+pub mod core;
 mod driver;
 mod error;
 mod options;
 mod ports;
 
-pub use driver::{Driver, Failure, GroupStatus, Handle, ReadPoint, Reply};
+pub use core::{GroupStatus, ReadPoint};
+pub use driver::{Driver, Failure, Handle, Reply};
 pub use error::{Error, Result};
 pub use options::Options;
-pub use ports::{Applied, Body, BoxError, Clock, Committed, NoPeers, Outbox, StateMachine};
+pub use ports::{Applied, Body, BoxError, Clock, Committed, Outbox, StateMachine};

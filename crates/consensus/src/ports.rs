@@ -56,6 +56,17 @@ pub struct Committed {
     pub body: Body,
 }
 
+impl Committed {
+    /// Bytes it takes in memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let payload = match &self.body {
+            Body::Command(payload) => payload.len(),
+            Body::Closed | Body::Empty => 0,
+        };
+        size_of::<Self>() + payload
+    }
+}
+
 /// What a committed entry asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
@@ -83,8 +94,7 @@ pub trait Outbox: Send {
 }
 
 /// The outbox of a node whose groups have no other peer.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoPeers;
+pub(crate) struct NoPeers;
 
 impl Outbox for NoPeers {
     fn send(&mut self, _peer: u64, _frame: Bytes) {}

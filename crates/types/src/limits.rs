@@ -114,3 +114,14 @@ pub const UPLOADS: usize = 1_024;
 pub const LOAD_FILES: usize = 4_096;
 /// Segments kept open.
 pub const OPEN_SEGMENTS: usize = 4_096;
+
+/// Connections of one server.
+pub const CONNECTIONS: usize = 4_096;
+/// Requests under way on one HTTP/2 connection.
+pub const STREAMS_PER_CONNECTION: u32 = 128;
+/// Bytes of the headers of one request.
+pub const HEADER_BYTES: u32 = 32 * 1024;
+/// Requests of one server that may be on their way to the head of an answer.
+pub const REQUESTS_UNDER_WAY: usize = 2_048;
+/// Loads, joins and verifications that run at once; more are refused.
+pub const HEAVY_REQUESTS: usize = 8;

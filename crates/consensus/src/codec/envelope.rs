@@ -113,10 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use crate::codec::hex;
 
     #[test]
     fn the_bytes_of_every_kind_are_these() {

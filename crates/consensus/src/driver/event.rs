@@ -4,42 +4,44 @@
 //! log writer and the apply threads report only what the raft thread handed to them, and frames of peers hold
 //! permits of one budget of the node.
 
-use bytes::{Bytes, BytesMut};
+use std::time::Instant;
+
+use bytes::Bytes;
 use lineate_types::{GroupId, TimestampUs};
 use tokio::sync::oneshot;
 
-use super::{
-    budget::Permit,
-    handle::{ReadPoint, Reply},
+use super::{budget::Permit, handle::Reply};
+use crate::{
+    Error, Result,
+    core::{Draft, ReadPoint},
 };
-use crate::{Error, Result};
 
 /// Where an answer goes.
 pub(crate) type Responder<T> = oneshot::Sender<Result<T>>;
 
-/// A request that waits for a command to be applied.
+/// Who waits for a command to be applied. Its permits are given back with the answer.
 #[derive(Debug)]
-pub(crate) struct Proposal {
-    /// The envelope with the commit time still open.
-    pub(crate) envelope: BytesMut,
+pub(crate) struct Waiter {
     pub(crate) reply: Responder<Reply>,
-    /// Given back when the proposal is answered.
-    pub(crate) permits: [Permit; 2],
+    pub(crate) since: Instant,
+    pub(crate) _permits: [Permit; 2],
 }
 
-/// A request for a time to read at.
+/// Who waits for a point to read at.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) reply: Responder<ReadPoint>,
-    pub(crate) permit: Permit,
+    pub(crate) since: Instant,
+    pub(crate) _permit: Permit,
 }
 
-/// A request to close a group.
+/// Who waits for a group to be closed.
 #[derive(Debug)]
 pub(crate) struct Close {
     pub(crate) at: TimestampUs,
     pub(crate) reply: Responder<()>,
-    pub(crate) permit: Permit,
+    pub(crate) since: Instant,
+    pub(crate) _permit: Permit,
 }
 
 /// One thing that happened.
@@ -47,7 +49,8 @@ pub(crate) struct Close {
 pub(crate) enum Event {
     Propose {
         group: GroupId,
-        proposal: Proposal,
+        draft: Draft,
+        waiter: Waiter,
     },
     Read {
         group: GroupId,
@@ -64,23 +67,23 @@ pub(crate) enum Event {
     /// A frame of another peer.
     Frame {
         frame: Bytes,
-        permit: Permit,
+        _permit: Permit,
     },
-    /// The log writer made a batch durable.
+    /// The log writer made what it was given durable.
     Persisted,
-    /// The apply thread applied a group up to an index.
+    /// An apply thread applied a group up to an index.
     Applied {
         group: GroupId,
         index: u64,
         bytes: usize,
     },
-    /// The apply thread tells up to where a group's state survives.
+    /// An apply thread tells up to where the state of a group survives.
     Durable {
         group: GroupId,
         index: u64,
     },
     Shutdown,
-    /// Another thread failed; the failure is in the health of the node.
+    /// Another thread failed; the health of the node knows why.
     Failed,
 }
 

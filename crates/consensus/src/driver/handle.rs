@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -12,10 +13,13 @@ use tokio::sync::oneshot;
 
 use super::{
     budget::Budget,
-    event::{Close, Event, Proposal, Read, Responder},
+    event::{Close, Event, Read, Responder, Waiter},
     health::{Failure, Health},
 };
-use crate::{Error, Options, Result, codec::envelope};
+use crate::{
+    Error, Options, Result,
+    core::{Draft, GroupStatus, ReadPoint},
+};
 
 /// The answer to a command: durable on a quorum and applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,42 +30,6 @@ pub struct Reply {
     pub index: u64,
     /// What the state machine replied.
     pub body: Bytes,
-}
-
-/// A point at which a group can be read linearizably.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadPoint {
-    /// Read what has a commit time at or below this. It is at or above the commit time of every command
-    /// answered before the read was asked for, and no command applied later gets a commit time at or below
-    /// it, whatever leader crashes or clock steps come in between.
-    pub as_of: TimestampUs,
-    /// The state machine has applied at least this index.
-    pub applied_index: u64,
-}
-
-/// What is known of a group at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupStatus {
-    /// The group.
-    pub group: GroupId,
-    /// This node's peer id.
-    pub peer: u64,
-    /// The leader, where it is known.
-    pub leader: Option<u64>,
-    /// Whether this peer leads.
-    pub leads: bool,
-    /// The Raft term.
-    pub term: u64,
-    /// The newest committed index known here.
-    pub commit: u64,
-    /// The newest applied index.
-    pub applied: u64,
-    /// The newest index of the log.
-    pub last_index: u64,
-    /// The index the log begins after.
-    pub cut: u64,
-    /// Nothing at or below this time will be committed; of the applied state.
-    pub closed: TimestampUs,
 }
 
 /// The way into a running [`Driver`](crate::Driver).
@@ -123,8 +91,9 @@ impl Handle {
         let gate = self.gate(group)?;
         self.check_space()?;
         let permits = [take(group, &gate.proposals, 1)?, take(group, &gate.bytes, command.len())?];
-        let envelope = envelope::draft(&command);
-        self.ask(|reply| Event::Propose { group, proposal: Proposal { envelope, reply, permits } }).await
+        let waiter = |reply| Waiter { reply, since: Instant::now(), _permits: permits };
+        let draft = Draft::new(&command);
+        self.ask(|reply| Event::Propose { group, draft, waiter: waiter(reply) }).await
     }
 
     /// Asks for a point at which everything answered before this call can be read, and waits until the state
@@ -135,7 +104,8 @@ impl Handle {
     /// As for any request; a read has no effects.
     pub async fn read(&self, group: GroupId) -> Result<ReadPoint> {
         let permit = take(group, &self.gate(group)?.reads, 1)?;
-        self.ask(|reply| Event::Read { group, read: Read { reply, permit } }).await
+        self.ask(|reply| Event::Read { group, read: Read { reply, since: Instant::now(), _permit: permit } })
+            .await
     }
 
     /// Closes a group at a time: afterwards no command gets a commit time at or below it. Waits for the clock
@@ -150,7 +120,11 @@ impl Handle {
         }
         self.check_space()?;
         let permit = take(group, &gate.reads, 1)?;
-        self.ask(|reply| Event::Close { group, close: Close { at, reply, permit } }).await
+        self.ask(|reply| Event::Close {
+            group,
+            close: Close { at, reply, since: Instant::now(), _permit: permit },
+        })
+        .await
     }
 
     /// Cuts the log of a group behind what its state machine holds durably, and gives the index it now begins
@@ -172,7 +146,7 @@ impl Handle {
             return;
         };
         // A driver that is gone needs no frames.
-        drop(self.shared.mailbox.send(Event::Frame { frame, permit }));
+        drop(self.shared.mailbox.send(Event::Frame { frame, _permit: permit }));
     }
 
     /// What is known of every group, ascending. Never waits.

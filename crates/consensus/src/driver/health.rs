@@ -1,6 +1,12 @@
 //! Whether the node still works: the one failure that ended it, and what many threads must know at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use lineate_types::{ErrorKind, HasKind};
 use tokio::sync::watch;
@@ -21,6 +27,9 @@ pub struct Failure {
 pub(crate) struct Health {
     failure: watch::Sender<Option<Failure>>,
     disk_full: AtomicBool,
+    /// The raft thread ended.
+    ended: Mutex<bool>,
+    end: Condvar,
 }
 
 impl Failure {
@@ -53,7 +62,12 @@ impl Failure {
 
 impl Health {
     pub(crate) fn new() -> Self {
-        Self { failure: watch::Sender::new(None), disk_full: AtomicBool::new(false) }
+        Self {
+            failure: watch::Sender::new(None),
+            disk_full: AtomicBool::new(false),
+            ended: Mutex::new(false),
+            end: Condvar::new(),
+        }
     }
 
     /// Ends the node. The first failure is kept: later ones follow from it.
@@ -87,5 +101,21 @@ impl Health {
 
     pub(crate) fn set_disk_full(&self, full: bool) {
         self.disk_full.store(full, Ordering::Release);
+    }
+
+    /// Tells the other threads that the raft thread ended.
+    pub(crate) fn set_ended(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.end.notify_all();
+    }
+
+    /// Pauses; true as soon as the raft thread ended.
+    pub(crate) fn wait_for_end(&self, pause: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ended, _) = self
+            .end
+            .wait_timeout_while(ended, pause, |ended| !*ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        *ended
     }
 }

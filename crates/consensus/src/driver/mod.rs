@@ -1,46 +1,242 @@
 //! The driver: threads around the synchronous core.
+//!
+//! One raft thread steps all groups, one log writer makes their entries durable, apply threads own the state
+//! machines. They talk through channels; no lock is held across a sync. A failure or a panic of any of them
+//! ends the node: see [`Handle::failed`].
 
+mod applier;
 mod budget;
 mod event;
 mod handle;
 mod health;
+mod lane;
+mod raft_thread;
+mod writer;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::JoinHandle,
+};
 
-use lineate_storage::log::RaftLog;
-use lineate_types::GroupId;
+use crossbeam_channel::Sender;
+use lineate_storage::log::{LogBatch, RaftLog};
+use lineate_types::{GroupId, limits};
 
-use crate::{Clock, Error, Options, Result, StateMachine};
+use self::{
+    applier::{Applier, Job},
+    budget::Budget,
+    event::Event,
+    handle::{Gate, Shared},
+    health::Health,
+    lane::Lane,
+    raft_thread::{RaftThread, State},
+    writer::Writer,
+};
+use crate::{
+    Applied, Clock, Error, Options, Outbox, Result, StateMachine,
+    core::{Group, founding},
+    ports::NoPeers,
+};
 
-pub use handle::{GroupStatus, Handle, ReadPoint, Reply};
+pub use handle::{Handle, Reply};
 pub use health::Failure;
 
-/// Runs the groups of one node. Dropping it without [`Driver::shutdown`] leaves the threads to end with the
-/// last [`Handle`].
+/// Runs the groups of one node. Dropping it asks the threads to stop without waiting for them.
 #[derive(Debug)]
-pub struct Driver {}
+pub struct Driver {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 impl Driver {
-    /// Starts the groups of a node that is their only voter: `peer` must not be 0. A group unknown to the log
-    /// is founded.
+    /// Starts the groups of a node that is their only voter. A group the log does not know is founded.
+    ///
+    /// Returns before the groups lead; requests wait for that, up to [`Options::patience`].
     ///
     /// # Errors
     /// Fails where the log and a state machine contradict each other, and where a thread cannot start.
     pub fn start(
-        _log: Arc<dyn RaftLog>,
-        _clock: Arc<dyn Clock>,
-        _groups: Vec<(GroupId, Box<dyn StateMachine>)>,
-        _peer: u64,
-        _options: Options,
+        log: Arc<dyn RaftLog>,
+        clock: Arc<dyn Clock>,
+        groups: Vec<(GroupId, Box<dyn StateMachine>)>,
+        peer: u64,
+        options: Options,
     ) -> Result<(Self, Handle)> {
-        Err(Error::Stopped)
+        Self::start_among(log, clock, groups, peer, &[peer], Box::new(NoPeers), options)
     }
 
-    /// Stops taking requests, hands back the commit times reserved ahead, and joins the threads.
+    /// Starts the groups of a node that shares them with other voters, the same in every group; all must be
+    /// started with the same voters, `peer` among them. Frames of the others go to [`Handle::deliver`].
+    ///
+    /// # Errors
+    /// As [`Driver::start`].
+    pub fn start_among(
+        log: Arc<dyn RaftLog>,
+        clock: Arc<dyn Clock>,
+        groups: Vec<(GroupId, Box<dyn StateMachine>)>,
+        peer: u64,
+        voters: &[u64],
+        outbox: Box<dyn Outbox>,
+        options: Options,
+    ) -> Result<(Self, Handle)> {
+        options.check()?;
+        if peer == 0 || !voters.contains(&peer) || voters.contains(&0) {
+            return Err(Error::Options {
+                reason: format!("peer {peer} must be above zero and among the voters {voters:?}"),
+            });
+        }
+        let groups = by_id(groups)?;
+        found(&*log, &groups, voters)?;
+        let cores = open(&log, &groups, peer, &options)?;
+        let (mailbox, events) = crossbeam_channel::unbounded();
+        let gates = cores.iter().map(|(id, core)| (*id, Gate::new(core.status(), &options))).collect();
+        let health = Arc::new(Health::new());
+        let frames = Budget::new("bytes of frames", limits::PEER_FRAME_BYTES_QUEUED);
+        let shared =
+            Arc::new(Shared { mailbox: mailbox.clone(), health: Arc::clone(&health), gates, frames });
+        let mut driver = Self { shared: Arc::clone(&shared), threads: Vec::new() };
+
+        let (writes, write_jobs) = crossbeam_channel::bounded(1);
+        let mut writer =
+            Writer { log, jobs: write_jobs, mailbox: mailbox.clone(), health: Arc::clone(&health) };
+        driver.spawn("raft-log", move || writer.run())?;
+        let appliers = driver.spawn_appliers(groups, &mailbox, &options)?;
+        let mut raft = RaftThread {
+            shared,
+            events,
+            clock,
+            options,
+            outbox,
+            lanes: cores.into_iter().map(|(id, core)| (id, Lane::new(id, core))).collect(),
+            writer: writes,
+            appliers,
+            state: State::default(),
+        };
+        let ended = Arc::clone(&health);
+        driver.spawn("raft", move || {
+            let ran = catch_unwind(AssertUnwindSafe(|| raft.run()));
+            match ran {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => ended.fail(Failure::of(&error)),
+                Err(panic) => ended.fail(Failure::of_panic("raft", &*panic)),
+            }
+            // Requests in the lanes fail when they are dropped: only now, when the reason is known.
+            ended.set_ended();
+            drop(raft);
+            Ok(())
+        })?;
+        let handle = Handle::new(Arc::clone(&driver.shared));
+        Ok((driver, handle))
+    }
+
+    /// Stops taking requests, finishes what is on its way, hands back the commit times reserved ahead, and
+    /// joins the threads. May wait for a sync of the log and for the state machines; do not call it from an
+    /// async task.
     ///
     /// # Errors
     /// The failure that ended the node, if one did.
-    pub fn shutdown(self) -> Result<()> {
+    pub fn shutdown(mut self) -> Result<()> {
+        self.stop();
+        for thread in std::mem::take(&mut self.threads) {
+            if let Err(panic) = thread.join() {
+                self.shared.health.fail(Failure::of_panic("consensus", &*panic));
+            }
+        }
+        self.shared.health.failure().map_or(Ok(()), |failure| Err(failure.error()))
+    }
+
+    fn stop(&self) {
+        // The raft thread is gone where it failed.
+        drop(self.shared.mailbox.send(Event::Shutdown));
+    }
+
+    fn spawn_appliers(
+        &mut self,
+        groups: BTreeMap<GroupId, Box<dyn StateMachine>>,
+        mailbox: &Sender<Event>,
+        options: &Options,
+    ) -> Result<BTreeMap<GroupId, Sender<Job>>> {
+        let threads = options.apply_threads.min(groups.len().max(1));
+        let mut shares: Vec<BTreeMap<_, _>> = (0..threads).map(|_| BTreeMap::new()).collect();
+        for (position, (id, machine)) in groups.into_iter().enumerate() {
+            if let Some(share) = shares.get_mut(position % threads) {
+                share.insert(id, machine);
+            }
+        }
+        let mut senders = BTreeMap::new();
+        for machines in shares {
+            let (jobs, taken) = crossbeam_channel::unbounded();
+            senders.extend(machines.keys().map(|id| (*id, jobs.clone())));
+            let health = Arc::clone(&self.shared.health);
+            let mut applier = Applier { machines, jobs: taken, mailbox: mailbox.clone(), health };
+            self.spawn("raft-apply", move || applier.run())?;
+        }
+        Ok(senders)
+    }
+
+    /// Starts a thread whose error or panic ends the node.
+    fn spawn(&mut self, name: &'static str, run: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let body = move || {
+            let failure = match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => Failure::of(&error),
+                Err(panic) => Failure::of_panic(name, &*panic),
+            };
+            shared.health.fail(failure);
+            drop(shared.mailbox.send(Event::Failed));
+        };
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        self.threads.push(spawned.map_err(|source| Error::Thread { thread: name, source })?);
         Ok(())
     }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn by_id(groups: Vec<(GroupId, Box<dyn StateMachine>)>) -> Result<BTreeMap<GroupId, Box<dyn StateMachine>>> {
+    let mut known = BTreeMap::new();
+    for (id, machine) in groups {
+        if known.insert(id, machine).is_some() {
+            return Err(Error::Options { reason: format!("group {id} is named twice") });
+        }
+    }
+    Ok(known)
+}
+
+/// Founds the groups the log does not know, with one sync.
+fn found(log: &dyn RaftLog, groups: &BTreeMap<GroupId, Box<dyn StateMachine>>, voters: &[u64]) -> Result<()> {
+    let mut batch = LogBatch::default();
+    for (group, machine) in groups.iter().filter(|(group, _)| log.state(**group).is_none()) {
+        let applied = machine.applied();
+        if applied != Applied::default() {
+            return Err(Error::CorruptLog {
+                group: *group,
+                found: format!("it is missing, and the state stands at index {}", applied.index),
+            });
+        }
+        batch.parts.push(founding(*group, voters));
+    }
+    if !batch.is_empty() {
+        log.append(&batch)?;
+    }
+    Ok(())
+}
+
+fn open(
+    log: &Arc<dyn RaftLog>,
+    groups: &BTreeMap<GroupId, Box<dyn StateMachine>>,
+    peer: u64,
+    options: &Options,
+) -> Result<BTreeMap<GroupId, Group>> {
+    let open = |(id, machine): (&GroupId, &Box<dyn StateMachine>)| {
+        Group::open(Arc::clone(log), *id, peer, machine.applied(), options).map(|core| (*id, core))
+    };
+    groups.iter().map(open).collect()
 }

@@ -1,0 +1,125 @@
+//! An apply thread: owns the state machines of its groups, applies what is committed, answers who waits.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use lineate_types::GroupId;
+
+use super::{
+    event::{Event, Waiter, answer},
+    handle::Reply,
+    health::Health,
+};
+use crate::{BoxError, Committed, Error, Result, StateMachine};
+
+/// Bytes of entries applied in one step of a state machine, unless a single job has more.
+const STEP_BYTES: usize = 16 * 1024 * 1024;
+/// Jobs taken from the queue at once.
+const STEP_JOBS: usize = 1_024;
+
+/// What an apply thread is asked for.
+pub(super) enum Job {
+    /// To apply committed entries.
+    Apply {
+        group: GroupId,
+        entries: Vec<Committed>,
+        /// Who waits, by the position of the entry in `entries`; ascending.
+        waiters: Vec<(usize, Waiter)>,
+        bytes: usize,
+    },
+    /// To find out up to where the state survives.
+    Durable { group: GroupId },
+}
+
+/// An apply thread.
+pub(super) struct Applier {
+    pub(super) machines: BTreeMap<GroupId, Box<dyn StateMachine>>,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) mailbox: Sender<Event>,
+    pub(super) health: Arc<Health>,
+}
+
+/// What one step applies to one group.
+#[derive(Default)]
+struct Step {
+    entries: Vec<Committed>,
+    waiters: VecDeque<(usize, Waiter)>,
+    bytes: usize,
+}
+
+impl Applier {
+    /// Applies until the raft thread is gone, or the node failed.
+    pub(super) fn run(&mut self) -> Result<()> {
+        while let Ok(first) = self.jobs.recv() {
+            let mut steps: BTreeMap<GroupId, Step> = BTreeMap::new();
+            let mut durable = Vec::new();
+            let mut bytes = 0;
+            let rest = self.jobs.try_iter().take(STEP_JOBS);
+            for job in std::iter::once(first).chain(rest) {
+                match job {
+                    Job::Durable { group } => durable.push(group),
+                    Job::Apply { group, entries, waiters, bytes: more } => {
+                        steps.entry(group).or_default().push(entries, waiters, more);
+                        bytes += more;
+                    }
+                }
+                if bytes >= STEP_BYTES {
+                    break;
+                }
+            }
+            if self.health.failure().is_some() {
+                return Ok(());
+            }
+            for (group, step) in steps {
+                self.apply(group, step)?;
+            }
+            for group in durable {
+                let machine = self.machine(group)?;
+                let index = machine.durable().map_err(|source| Error::StateMachine { group, source })?;
+                self.tell(Event::Durable { group, index });
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, group: GroupId, step: Step) -> Result<()> {
+        let Step { entries, mut waiters, bytes } = step;
+        let failed = |source: BoxError| Error::StateMachine { group, source };
+        let replies = self.machine(group)?.apply(&entries).map_err(failed)?;
+        if replies.len() != entries.len() {
+            let (replies, entries) = (replies.len(), entries.len());
+            return Err(failed(format!("it gave {replies} replies to {entries} entries").into()));
+        }
+        for (position, (entry, body)) in entries.iter().zip(replies).enumerate() {
+            if let Some((_, waiter)) = waiters.pop_front_if(|(at, _)| *at == position) {
+                let reply = Reply { commit_time: entry.commit_time, index: entry.index, body };
+                answer(waiter.reply, Ok(reply));
+            }
+        }
+        if let Some(last) = entries.last() {
+            self.tell(Event::Applied { group, index: last.index, bytes });
+        }
+        Ok(())
+    }
+
+    fn machine(&mut self, group: GroupId) -> Result<&mut Box<dyn StateMachine>> {
+        self.machines.get_mut(&group).ok_or(Error::UnknownGroup { group })
+    }
+
+    fn tell(&self, event: Event) {
+        // The raft thread is gone only when nobody needs to know.
+        drop(self.mailbox.send(event));
+    }
+}
+
+impl Step {
+    fn push(&mut self, entries: Vec<Committed>, waiters: Vec<(usize, Waiter)>, bytes: usize) {
+        let before = self.entries.len();
+        self.waiters.extend(waiters.into_iter().map(|(position, waiter)| (before + position, waiter)));
+        self.entries.extend(entries);
+        self.bytes += bytes;
+    }
+}

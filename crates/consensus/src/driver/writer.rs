@@ -1,0 +1,67 @@
+//! The log writer: one thread, one sync at a time, for all groups of the node.
+//!
+//! A full disk is waited out: the same batch is tried again, since the Raft core counts on it, and nothing
+//! else is accepted meanwhile. Any other failure ends the node.
+
+use std::{sync::Arc, time::Duration};
+
+use crossbeam_channel::{Receiver, Sender};
+use lineate_storage::{
+    Error as StorageError,
+    log::{LogBatch, RaftLog},
+};
+
+use super::{event::Event, health::Health};
+use crate::Result;
+
+/// The pauses between two tries on a full disk: from the first, doubling, to the last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// The log writer.
+pub(super) struct Writer {
+    pub(super) log: Arc<dyn RaftLog>,
+    pub(super) jobs: Receiver<LogBatch>,
+    pub(super) mailbox: Sender<Event>,
+    pub(super) health: Arc<Health>,
+}
+
+impl Writer {
+    /// Writes until the raft thread is gone.
+    pub(super) fn run(&mut self) -> Result<()> {
+        while let Ok(batch) = self.jobs.recv() {
+            if !self.write(&batch)? {
+                return Ok(());
+            }
+            // The raft thread is gone only when nobody needs to know.
+            drop(self.mailbox.send(Event::Persisted));
+        }
+        Ok(())
+    }
+
+    /// False if the node stopped before there was space.
+    fn write(&self, batch: &LogBatch) -> Result<bool> {
+        let (mut pause, last) = PAUSES;
+        loop {
+            match self.log.append(batch) {
+                Ok(()) => {
+                    if self.health.disk_full() {
+                        tracing::info!("the disk of the raft log has space again");
+                        self.health.set_disk_full(false);
+                    }
+                    return Ok(true);
+                }
+                Err(error @ StorageError::Full { .. }) => {
+                    if !self.health.disk_full() {
+                        tracing::error!(%error, "the disk of the raft log is full");
+                        self.health.set_disk_full(true);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if self.health.wait_for_end(pause) {
+                return Ok(false);
+            }
+            pause = (pause * 2).min(last);
+        }
+    }
+}
