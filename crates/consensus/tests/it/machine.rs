@@ -1,0 +1,130 @@
+//! A state machine that writes down what it is given, and a clock that is set by hand.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, Ordering},
+};
+
+use bytes::Bytes;
+use lineate_consensus::{Applied, Body, BoxError, Clock, Committed, StateMachine};
+use lineate_types::TimestampUs;
+
+/// What a machine applied; the laws of the port are checked with every entry.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    pub(crate) applied: Applied,
+    pub(crate) entries: Vec<Committed>,
+}
+
+impl History {
+    pub(crate) fn apply(&mut self, entries: &[Committed]) -> Vec<Bytes> {
+        entries.iter().map(|entry| self.apply_one(entry)).collect()
+    }
+
+    fn apply_one(&mut self, entry: &Committed) -> Bytes {
+        if self.applied != Applied::default() {
+            assert_eq!(entry.index, self.applied.index + 1, "entries come one after the other");
+            assert!(entry.term >= self.applied.term, "terms never fall");
+        }
+        if let Some(last) = self.entries.last() {
+            assert!(entry.closed >= last.closed, "closed times never fall");
+        }
+        if matches!(entry.body, Body::Command(_)) {
+            assert!(entry.commit_time > entry.closed, "a command comes above the closed time");
+            let last = self.commands().last().map(|(time, _)| time);
+            assert!(last.is_none_or(|last| entry.commit_time > last), "commit times strictly increase");
+        } else {
+            assert_eq!(entry.commit_time, entry.closed);
+        }
+        self.applied = Applied { index: entry.index, term: entry.term };
+        self.entries.push(entry.clone());
+        match &entry.body {
+            Body::Command(payload) => [&b"re:"[..], payload].concat().into(),
+            Body::Closed | Body::Empty => Bytes::new(),
+        }
+    }
+
+    pub(crate) fn commands(&self) -> impl DoubleEndedIterator<Item = (TimestampUs, &Bytes)> {
+        self.entries.iter().filter_map(|entry| match &entry.body {
+            Body::Command(payload) => Some((entry.commit_time, payload)),
+            Body::Closed | Body::Empty => None,
+        })
+    }
+}
+
+/// What goes wrong in a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Trouble {
+    #[default]
+    None,
+    Fails,
+    Panics,
+    TooFewReplies,
+}
+
+/// The inside of a machine, shared with the test: it survives the driver as a disk would.
+#[derive(Debug, Default)]
+pub(crate) struct Inside {
+    pub(crate) history: History,
+    pub(crate) trouble: Trouble,
+    pub(crate) batches: usize,
+}
+
+/// A machine whose inside the test can see.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Machine(pub(crate) Arc<Mutex<Inside>>);
+
+impl Machine {
+    pub(crate) fn history(&self) -> History {
+        self.0.lock().unwrap().history.clone()
+    }
+
+    pub(crate) fn boxed(&self) -> Box<dyn StateMachine> {
+        Box::new(self.clone())
+    }
+}
+
+impl StateMachine for Machine {
+    fn apply(&mut self, entries: &[Committed]) -> Result<Vec<Bytes>, BoxError> {
+        let mut inside = self.0.lock().unwrap();
+        match inside.trouble {
+            Trouble::None => {}
+            Trouble::Fails => return Err("its disk is gone".into()),
+            Trouble::TooFewReplies => return Ok(Vec::new()),
+            Trouble::Panics => {
+                drop(inside);
+                panic!("a broken invariant")
+            }
+        }
+        inside.batches += 1;
+        Ok(inside.history.apply(entries))
+    }
+
+    fn applied(&self) -> Applied {
+        self.0.lock().unwrap().history.applied
+    }
+
+    fn durable(&self) -> Result<u64, BoxError> {
+        Ok(self.applied().index)
+    }
+}
+
+/// A clock that stands still until it is set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HandClock(Arc<AtomicI64>);
+
+impl HandClock {
+    pub(crate) fn at(us: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(us)))
+    }
+
+    pub(crate) fn advance(&self, us: i64) {
+        self.0.fetch_add(us, Ordering::AcqRel);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> TimestampUs {
+        TimestampUs(self.0.load(Ordering::Acquire))
+    }
+}

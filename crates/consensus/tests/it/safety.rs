@@ -1,0 +1,91 @@
+//! The laws of a group under crashes, lost messages and stepping clocks, over many seeds.
+
+use lineate_storage::log::LogFault;
+use proptest::prelude::*;
+
+use crate::cluster::Cluster;
+
+/// Runs a seeded cluster through its faults, then lets it heal and checks everything.
+fn survives(size: u64, seed: u64, steps: usize) -> Cluster {
+    let mut cluster = Cluster::new(size, seed);
+    cluster.run(steps);
+    cluster.settle();
+    cluster.check();
+    cluster
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn a_lone_voter_loses_no_acknowledged_command_and_keeps_its_times(seed in any::<u64>()) {
+        survives(1, seed, 1_500);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn three_voters_lose_no_acknowledged_command_and_keep_their_times(seed in any::<u64>()) {
+        survives(3, seed, 6_000);
+    }
+}
+
+#[test]
+fn a_run_reaches_what_it_is_meant_to_check() {
+    for (size, steps) in [(1, 1_500), (3, 6_000)] {
+        let (mut acked, mut answered, mut closed, mut crashes) = (0, 0, 0, 0);
+        for seed in 0..10 {
+            let cluster = survives(size, seed, steps);
+            let counts = cluster.counts();
+            (acked, answered, closed) = (acked + counts.0, answered + counts.1, closed + counts.2);
+            crashes += cluster.crashes;
+        }
+        let reached = format!("{size}: {acked} commands, {answered} reads, {closed} closes, {crashes} crashes");
+        assert!(acked > 300 && answered > 60 && closed > 20 && crashes > 20, "{reached}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let trace = |seed| {
+        let cluster = survives(3, seed, 2_000);
+        let histories: Vec<_> = cluster.peers.iter().map(|peer| peer.history.entries.clone()).collect();
+        format!("{histories:?}")
+    };
+    assert_eq!(trace(7), trace(7));
+    assert_ne!(trace(7), trace(8));
+}
+
+#[test]
+fn a_new_leader_goes_on_above_the_times_of_the_old_one_although_its_clock_is_behind() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.settle();
+    let old = cluster.leader().unwrap();
+    for position in 0..3 {
+        if position != old {
+            // Further behind than the ceiling reaches ahead: nobody would wait for such a clock.
+            cluster.peers[position].skew_us = -60_000_000;
+        }
+    }
+    let last = cluster.peers[old].history.commands().last().map(|(time, _)| time).unwrap();
+    for _ in 0..600 {
+        cluster.now_us += 1_000;
+        for position in (0..3).filter(|position| *position != old) {
+            cluster.tick(position);
+            cluster.pump(position);
+            cluster.write(position, LogFault::None);
+            cluster.apply(position);
+            cluster.propose(position);
+            cluster.pump(position);
+        }
+        cluster.deliver_any();
+    }
+    let new = cluster.leader().unwrap();
+    assert_ne!(new, old);
+    let history = &cluster.peers[new].history;
+    let (time, _) = history.commands().last().unwrap();
+    assert!(time > last);
+    cluster.check();
+}
