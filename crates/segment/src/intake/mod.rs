@@ -15,12 +15,16 @@
 mod convert;
 mod file;
 mod ipc;
+mod keys;
 mod refusal;
 mod row_bytes;
 mod rows;
+mod spine;
 mod text;
 mod value;
 
 pub use file::{FileFormat, ForeignFile, IntakeBatches};
 pub use ipc::{IpcDecoder, IpcLimits, decode_ipc_stream, encode_ipc};
+pub use keys::convert_keys;
 pub use rows::Intake;
+pub use spine::SpineIntake;

@@ -87,11 +87,16 @@ pub(super) fn hint<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a st
     Name::nearest(wanted, candidates).map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }
 
-/// At most 60 characters of a value, for messages.
+/// At most 60 characters of a value, for messages; control characters escaped.
 pub(super) fn excerpt(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push_str("...");
+    let mut shown = String::from("`");
+    for character in text.chars().take(60) {
+        if character.is_control() {
+            shown.extend(character.escape_debug());
+        } else {
+            shown.push(character);
+        }
     }
-    format!("`{}`", short.escape_debug())
+    shown.push_str(if text.chars().nth(60).is_some() { "...`" } else { "`" });
+    shown
 }

@@ -25,7 +25,11 @@ pub(super) fn first_too_long(batch: &RecordBatch) -> Option<(usize, u64)> {
 /// Bytes no row of the column exceeds; cheap, and generous where it must be.
 fn upper_bound(column: &ArrayRef) -> usize {
     let widest = |offsets: &[i32]| {
-        offsets.windows(2).map(|pair| pair.last().zip(pair.first()).map_or(0, |(b, a)| b - a)).max().unwrap_or(0)
+        offsets
+            .windows(2)
+            .map(|pair| pair.last().zip(pair.first()).map_or(0, |(b, a)| b - a))
+            .max()
+            .unwrap_or(0)
     };
     match column.data_type() {
         ArrowType::Boolean => 1,

@@ -3,9 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_empty_array,
-    },
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_empty_array},
     datatypes::{DataType as ArrowType, Schema},
 };
 use lineate_types::{DataType, KeyType, ViewDefinition, limits};
@@ -135,7 +133,11 @@ impl Intake {
             if !wanted.contains(name) && name != DELETED_COLUMN {
                 let free = wanted.iter().copied().filter(|wanted| !present.contains(wanted));
                 let hint = hint(name, free);
-                return Err(Error::UnknownColumn { column: name.to_owned(), owner: self.owner.clone(), hint });
+                return Err(Error::UnknownColumn {
+                    column: name.to_owned(),
+                    owner: self.owner.clone(),
+                    hint,
+                });
             }
         }
         match self.columns.iter().find(|column| complete && !present.contains(column.name.as_str())) {
@@ -153,7 +155,12 @@ impl Intake {
     ///
     /// # Errors
     /// The column is not boolean.
-    pub(super) fn deleted(&self, column: Option<&ArrayRef>, length: usize, rows: Rows<'_>) -> Result<ArrayRef> {
+    pub(super) fn deleted(
+        &self,
+        column: Option<&ArrayRef>,
+        length: usize,
+        rows: Rows<'_>,
+    ) -> Result<ArrayRef> {
         match column {
             Some(column) => {
                 let marks = marks(column).map_err(|refusal| refusal.of_column(DELETED_COLUMN, rows))?;
@@ -167,7 +174,12 @@ impl Intake {
     ///
     /// # Errors
     /// A key or event time is null; a key or row is too long.
-    pub(super) fn finish(&self, columns: Vec<ArrayRef>, length: usize, rows: Rows<'_>) -> Result<RecordBatch> {
+    pub(super) fn finish(
+        &self,
+        columns: Vec<ArrayRef>,
+        length: usize,
+        rows: Rows<'_>,
+    ) -> Result<RecordBatch> {
         for (column, array) in self.columns.iter().zip(&columns) {
             if column.nullable || array.null_count() == 0 {
                 continue;

@@ -117,14 +117,15 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
 
 /// Base64 with padding (RFC 4648, section 4).
 pub(super) fn bytes(text: &str) -> Parsed<Vec<u8>> {
-    STANDARD.decode(text).map_err(|cause| format!("expected bytes as base64, found {}: {cause}", excerpt(text)))
+    STANDARD
+        .decode(text)
+        .map_err(|cause| format!("expected bytes as base64, found {}: {cause}", excerpt(text)))
 }
 
 /// A decimal number, an exponent allowed, as the unscaled value of `decimal(precision,scale)`.
 pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Parsed<i128> {
     let wrong = || format!("expected decimal({precision},{scale}), found {}", excerpt(text));
-    let too_long =
-        || format!("{} has more digits than decimal({precision},{scale}) holds", excerpt(text));
+    let too_long = || format!("{} has more digits than decimal({precision},{scale}) holds", excerpt(text));
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, integer::<i32>(exponent, "exponent").map_err(|_| wrong())?),
         None => (text, 0),

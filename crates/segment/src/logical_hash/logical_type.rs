@@ -161,7 +161,8 @@ impl fmt::Display for LogicalType {
             Self::List(element) => write!(f, "list<{element}>"),
             Self::FixedList { element, length } => {
                 let text = element.to_string();
-                let word = if matches!(text.as_str(), "float32" | "float64") { "vector" } else { "fixed_list" };
+                let word =
+                    if matches!(text.as_str(), "float32" | "float64") { "vector" } else { "fixed_list" };
                 write!(f, "{word}<{text},{length}>")
             }
             Self::Map { key, value } => write!(f, "map<{key},{value}>"),

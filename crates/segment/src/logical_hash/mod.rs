@@ -84,7 +84,8 @@ impl TableHasher {
     /// # Errors
     /// A type has a union in it.
     pub fn new(schema: &Schema) -> Result<Self> {
-        let columns = schema.fields().iter().map(|field| Ok((field.name().clone(), ColumnHasher::new(field)?)));
+        let columns =
+            schema.fields().iter().map(|field| Ok((field.name().clone(), ColumnHasher::new(field)?)));
         Ok(Self { columns: columns.collect::<Result<_>>()? })
     }
 

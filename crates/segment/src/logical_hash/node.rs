@@ -3,14 +3,12 @@
 use std::ops::Range;
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, GenericByteArray, GenericByteViewArray, PrimitiveArray, UInt32Array,
-    },
+    array::{Array, ArrayRef, AsArray, GenericByteArray, GenericByteViewArray, PrimitiveArray, UInt32Array},
     buffer::NullBuffer,
     compute::take,
     datatypes::{
-        ArrowPrimitiveType, ByteArrayType, ByteViewType, DataType as ArrowType, Decimal32Type,
-        Decimal64Type, Decimal256Type, Int16Type, Int32Type, Int64Type, RunEndIndexType, i256,
+        ArrowPrimitiveType, ByteArrayType, ByteViewType, DataType as ArrowType, Decimal32Type, Decimal64Type,
+        Decimal256Type, Int16Type, Int32Type, Int64Type, RunEndIndexType, i256,
     },
     downcast_dictionary_array,
 };

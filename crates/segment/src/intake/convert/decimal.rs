@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray},
-    datatypes::{
-        DataType as ArrowType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, i256,
-    },
+    datatypes::{DataType as ArrowType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, i256},
 };
 use lineate_types::DataType;
 
@@ -23,11 +21,21 @@ pub(super) fn decimals(array: &ArrayRef, precision: u8, scale: u8) -> Result<Arr
         }
         ArrowType::Decimal32(_, s) => {
             let from = i32::from(*s);
-            narrow::<Decimal32Type>(array, |value| wanted.rescale(i128::from(value), from), precision, arrow_scale)
+            narrow::<Decimal32Type>(
+                array,
+                |value| wanted.rescale(i128::from(value), from),
+                precision,
+                arrow_scale,
+            )
         }
         ArrowType::Decimal64(_, s) => {
             let from = i32::from(*s);
-            narrow::<Decimal64Type>(array, |value| wanted.rescale(i128::from(value), from), precision, arrow_scale)
+            narrow::<Decimal64Type>(
+                array,
+                |value| wanted.rescale(i128::from(value), from),
+                precision,
+                arrow_scale,
+            )
         }
         ArrowType::Decimal128(_, s) => {
             let from = i32::from(*s);

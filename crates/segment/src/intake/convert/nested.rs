@@ -7,12 +7,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, FixedSizeListArray, ListArray, MapArray, StructArray, UInt64Array, make_array,
-        new_null_array,
+        Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, ListArray, MapArray,
+        PrimitiveArray, StructArray, UInt64Array, make_array,
     },
     buffer::{NullBuffer, OffsetBuffer},
     compute::take,
-    datatypes::{DataType as ArrowType, Field as ArrowField},
+    datatypes::{DataType as ArrowType, Field as ArrowField, Float32Type, Float64Type},
 };
 use lineate_types::{DataType, Field, limits};
 
@@ -25,8 +25,7 @@ use crate::{
 pub(super) fn lists(array: &ArrayRef, element: &DataType, rules: Rules) -> Result<ArrayRef, Refusal> {
     let expected = || DataType::List(Box::new(element.clone()));
     let parts = Parts::of(array)?.ok_or_else(|| Refusal::wrong_type(expected(), array.data_type()))?;
-    let elements =
-        convert(&parts.elements, element, rules).map_err(|refusal| parts.inside(refusal, "[]"))?;
+    let elements = convert(&parts.elements, element, rules).map_err(|refusal| parts.inside(refusal, "[]"))?;
     let field = Arc::new(arrow_field("item", element, true));
     let lists = ListArray::try_new(field, parts.offsets, elements, parts.nulls);
     lists.map(|lists| Arc::new(lists) as ArrayRef).map_err(|cause| Refusal::wrong_type(expected(), cause))
@@ -57,17 +56,18 @@ pub(super) fn vectors(
         let at = nulls.iter().position(|valid| !valid).unwrap_or(0);
         return Err(parts.inside(Refusal::value(at, "a vector has no null elements"), "[]"));
     }
-    let elements = parts.with_zeros_under_nulls(&elements, length as usize)?;
+    let elements = parts.with_zeros_under_nulls(&elements, length as usize);
     let field = Arc::new(ArrowField::new("item", arrow_type(&element), false));
     let length = i32::try_from(length).unwrap_or(i32::MAX);
     let vectors = FixedSizeListArray::try_new(field, length, elements, parts.nulls);
-    vectors.map(|vectors| Arc::new(vectors) as ArrayRef).map_err(|cause| Refusal::wrong_type(&expected, cause))
+    vectors
+        .map(|vectors| Arc::new(vectors) as ArrayRef)
+        .map_err(|cause| Refusal::wrong_type(&expected, cause))
 }
 
 pub(super) fn maps(array: &ArrayRef, value: &DataType, rules: Rules) -> Result<ArrayRef, Refusal> {
-    let wrong = |found: &dyn std::fmt::Display| {
-        Refusal::wrong_type(DataType::Map(Box::new(value.clone())), found)
-    };
+    let wrong =
+        |found: &dyn std::fmt::Display| Refusal::wrong_type(DataType::Map(Box::new(value.clone())), found);
     let parts = match array.data_type() {
         ArrowType::Map(..) => Parts::of(array)?,
         _ => None,
@@ -80,8 +80,7 @@ pub(super) fn maps(array: &ArrayRef, value: &DataType, rules: Rules) -> Result<A
     check_map_keys(&parts, &keys)?;
     let entries = StructArray::try_new(entries_fields(value), vec![keys, values], None);
     let entries = entries.map_err(|cause| wrong(&cause))?;
-    let maps =
-        MapArray::try_new(Arc::new(entries_field(value)), parts.offsets, entries, parts.nulls, false);
+    let maps = MapArray::try_new(Arc::new(entries_field(value)), parts.offsets, entries, parts.nulls, false);
     maps.map(|maps| Arc::new(maps) as ArrayRef).map_err(|cause| wrong(&cause))
 }
 
@@ -127,7 +126,9 @@ pub(super) fn structs(array: &ArrayRef, fields: &[Field], rules: Rules) -> Resul
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let structs = StructArray::try_new(struct_fields(fields), columns, found.nulls().cloned());
-    structs.map(|structs| Arc::new(structs) as ArrayRef).map_err(|cause| Refusal::wrong_type(expected(), cause))
+    structs
+        .map(|structs| Arc::new(structs) as ArrayRef)
+        .map_err(|cause| Refusal::wrong_type(expected(), cause))
 }
 
 /// A struct's child, null where the struct is.
@@ -240,26 +241,25 @@ impl Parts {
     }
 
     /// Elements as a vector column has them: `length` for every row, zeros where the row is null.
-    fn with_zeros_under_nulls(&self, elements: &ArrayRef, length: usize) -> Result<ArrayRef, Refusal> {
-        let Some(nulls) = &self.nulls else { return Ok(elements.clone()) };
-        // Null indices become nulls, and the nulls' values zeros: `take` leaves defaults there.
-        let mut next = 0_u64;
-        let mut indices = Vec::with_capacity(nulls.len() * length);
-        for valid in nulls {
-            for _ in 0..length {
-                indices.push(valid.then_some(next));
-                next += u64::from(valid);
-            }
+    fn with_zeros_under_nulls(&self, elements: &ArrayRef, length: usize) -> ArrayRef {
+        match (&self.nulls, elements.data_type()) {
+            (Some(nulls), ArrowType::Float32) => zeros_under::<Float32Type>(nulls, elements, length),
+            (Some(nulls), ArrowType::Float64) => zeros_under::<Float64Type>(nulls, elements, length),
+            _ => elements.clone(),
         }
-        let padded = if elements.is_empty() {
-            new_null_array(elements.data_type(), indices.len())
-        } else {
-            take(elements, &UInt64Array::from(indices), None)
-                .map_err(|cause| Refusal::wrong_type("a vector", cause))?
-        };
-        let without_nulls = padded.to_data().into_builder().nulls(None).build();
-        without_nulls.map(make_array).map_err(|cause| Refusal::wrong_type("a vector", cause))
     }
+}
+
+fn zeros_under<T: ArrowPrimitiveType>(nulls: &NullBuffer, elements: &ArrayRef, length: usize) -> ArrayRef {
+    let mut rows = elements.as_primitive::<T>().values().chunks(length);
+    let mut padded: Vec<T::Native> = Vec::with_capacity(nulls.len() * length);
+    for valid in nulls {
+        match valid.then(|| rows.next()).flatten() {
+            Some(row) => padded.extend_from_slice(row),
+            None => padded.resize(padded.len() + length, T::default_value()),
+        }
+    }
+    Arc::new(PrimitiveArray::<T>::new(padded.into(), None))
 }
 
 fn range<O: Copy + TryInto<u64>>(window: &[O]) -> (u64, u64) {
@@ -272,7 +272,10 @@ fn range<O: Copy + TryInto<u64>>(window: &[O]) -> (u64, u64) {
     }
 }
 
-fn views<'a, O: Copy + TryInto<u64>>(offsets: &'a [O], sizes: &'a [O]) -> impl Iterator<Item = (u64, u64)> + 'a {
+fn views<'a, O: Copy + TryInto<u64>>(
+    offsets: &'a [O],
+    sizes: &'a [O],
+) -> impl Iterator<Item = (u64, u64)> + 'a {
     let number = |value: &O| (*value).try_into().unwrap_or(0);
     offsets.iter().zip(sizes).map(move |(offset, size)| (number(offset), number(size)))
 }

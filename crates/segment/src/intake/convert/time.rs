@@ -15,7 +15,10 @@ use super::{Refusal, number::map};
 const DAY_MS: i64 = 86_400_000;
 
 /// Microseconds UTC from a timestamp column of any unit. A zone is only how the instant is shown.
-pub(in crate::intake) fn timestamps(array: &ArrayRef, naive_times_are_utc: bool) -> Result<ArrayRef, Refusal> {
+pub(in crate::intake) fn timestamps(
+    array: &ArrayRef,
+    naive_times_are_utc: bool,
+) -> Result<ArrayRef, Refusal> {
     let ArrowType::Timestamp(unit, zone) = array.data_type() else {
         return Err(Refusal::wrong_type("timestamp", array.data_type()));
     };

@@ -34,7 +34,15 @@ impl ForeignFile {
     /// # Errors
     /// The operating system refuses, or it is no regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        let name: Arc<str> = path.display().to_string().into();
+        Self::open_as(path, &path.display().to_string())
+    }
+
+    /// Opens a file on a disk under another name for messages: the one its sender knows it by.
+    ///
+    /// # Errors
+    /// The operating system refuses, or it is no regular file.
+    pub fn open_as(path: &Path, name: &str) -> Result<Self> {
+        let name: Arc<str> = name.into();
         let refused = |cause: &dyn fmt::Display| Error::InFile {
             file: name.to_string(),
             cause: Box::new(Error::Format(format!("cannot be opened: {cause}"))),

@@ -36,11 +36,11 @@ impl MessageFrame {
         }
         match i32::from_le_bytes([l0, l1, l2, l3]) {
             0 => Ok(Self::End),
-            length => usize::try_from(length)
-                .ok()
-                .filter(|length| *length <= limit)
-                .map(Self::Header)
-                .ok_or_else(|| Error::Format(format!("arrow data is damaged: a header of {length} bytes"))),
+            length => {
+                usize::try_from(length).ok().filter(|length| *length <= limit).map(Self::Header).ok_or_else(
+                    || Error::Format(format!("arrow data is damaged: a header of {length} bytes")),
+                )
+            }
         }
     }
 

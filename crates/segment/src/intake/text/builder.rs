@@ -107,9 +107,7 @@ impl Builder {
             DataType::String => Column::String(StringBuilder::new()),
             DataType::Json => Column::Json(StringBuilder::new()),
             DataType::Bytes => Column::Bytes(BinaryBuilder::new()),
-            DataType::Timestamp => {
-                Column::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
-            }
+            DataType::Timestamp => Column::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             DataType::Date => Column::Date(Date32Builder::new()),
             DataType::Uuid => Column::Uuid(FixedSizeBinaryBuilder::new(16)),
             DataType::Decimal { precision, scale } => Column::Decimal {
@@ -216,7 +214,8 @@ impl Builder {
             Column::Vector { double, length, elements, nulls } => {
                 let element = if *double { DataType::Float64 } else { DataType::Float32 };
                 let field = Arc::new(ArrowField::new("item", arrow_type(&element), false));
-                let length = i32::try_from(*length).map_err(|_| Error::Invalid("a vector too long".into()))?;
+                let length =
+                    i32::try_from(*length).map_err(|_| Error::Invalid("a vector too long".into()))?;
                 let elements = elements.finish()?;
                 Arc::new(FixedSizeListArray::try_new(field, length, elements, nulls.finish())?)
             }

@@ -5,7 +5,7 @@ use std::io::Read;
 use arrow::array::{ArrayRef, RecordBatch};
 use lineate_types::{DataType, limits};
 
-use super::{Builder, Records};
+use super::{Builder, Records, records::Record};
 use crate::{
     Error, Result,
     intake::{Intake, refusal::Rows},
@@ -42,6 +42,14 @@ impl CsvTable {
         self.columns = columns;
     }
 
+    /// The next record, with as many fields as the header.
+    ///
+    /// # Errors
+    /// It has too many or too few, or is not CSV.
+    pub(in crate::intake) fn next_record(&mut self) -> Result<Option<Record<'_>>> {
+        next_record(&mut self.records, self.header.len())
+    }
+
     /// The next rows: columns in file order, and the line of each row; none at the end.
     ///
     /// # Errors
@@ -50,16 +58,10 @@ impl CsvTable {
         self.lines.clear();
         let mut bytes = 0;
         while self.lines.len() < limits::INTAKE_BATCH_ROWS && bytes < limits::INTAKE_TEXT_BYTES {
-            let Some(record) = self.records.next()? else { break };
-            if record.len() != self.header.len() {
-                return Err(Error::Format(format!(
-                    "line {} has {} fields; the header has {}",
-                    record.line,
-                    record.len(),
-                    self.header.len()
-                )));
-            }
-            for ((name, column), (text, quoted)) in self.header.iter().zip(&mut self.columns).zip(record.fields()) {
+            let Some(record) = next_record(&mut self.records, self.header.len())? else { break };
+            for ((name, column), (text, quoted)) in
+                self.header.iter().zip(&mut self.columns).zip(record.fields())
+            {
                 bytes += text.len() + 1;
                 column.push_cell(text, quoted).map_err(|fault| Error::Value {
                     place: format!("line {}", record.line),
@@ -74,6 +76,17 @@ impl CsvTable {
         }
         let columns = self.columns.iter_mut().map(Builder::finish).collect::<Result<Vec<_>>>()?;
         Ok(Some((columns, &self.lines)))
+    }
+}
+
+fn next_record(records: &mut Records, fields: usize) -> Result<Option<Record<'_>>> {
+    match records.next()? {
+        Some(record) if record.len() != fields => Err(Error::Format(format!(
+            "line {} has {} fields; the header has {fields}",
+            record.line,
+            record.len()
+        ))),
+        record => Ok(record),
     }
 }
 
@@ -105,7 +118,11 @@ impl CsvRows {
         };
         let mut canonical: Vec<ArrayRef> =
             self.intake.columns().iter().filter_map(|column| find(&column.name)).collect();
-        canonical.push(self.intake.deleted(find(DELETED_COLUMN).as_ref(), lines.len(), Rows::Lines(lines))?);
+        canonical.push(self.intake.deleted(
+            find(DELETED_COLUMN).as_ref(),
+            lines.len(),
+            Rows::Lines(lines),
+        )?);
         self.intake.finish(canonical, lines.len(), Rows::Lines(lines)).map(Some)
     }
 }

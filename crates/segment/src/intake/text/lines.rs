@@ -50,7 +50,8 @@ impl Lines {
             return Ok(None);
         }
         self.number = number;
-        let skipped = if number == 1 && self.line.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let skipped =
+            if number == 1 && self.line.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         Ok(Some((self.line.get(skipped..).unwrap_or_default(), number)))
     }
 }

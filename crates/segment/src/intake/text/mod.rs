@@ -7,14 +7,16 @@
 mod builder;
 mod cell;
 mod csv;
+mod infer;
 mod json;
 mod lines;
 mod ndjson;
 mod records;
+mod spine;
 
-pub(super) use csv::CsvTable;
-pub(super) use ndjson::{NdjsonTable, Raw, visit_object};
-pub(super) use {builder::Builder, lines::Lines, records::Records};
+pub(super) use builder::Builder;
+use lines::Lines;
+use records::Records;
 
 use arrow::array::RecordBatch;
 

@@ -108,10 +108,13 @@ impl NdjsonTable {
             })
             .map_err(|cause| not_an_object(number, text, &cause))?;
             let raws = row.fields(number, &self.names, &self.owner)?;
-            let is_tombstone =
-                self.deleted.and_then(|at| raws.get(at).copied().flatten()).is_some_and(|raw| raw.get() == "true");
+            let is_tombstone = self
+                .deleted
+                .and_then(|at| raws.get(at).copied().flatten())
+                .is_some_and(|raw| raw.get() == "true");
             let optional = |at: usize| Some(at) == self.deleted || is_tombstone && at >= self.features;
-            for (at, ((name, column), raw)) in self.names.iter().zip(&mut self.columns).zip(raws).enumerate() {
+            for (at, ((name, column), raw)) in self.names.iter().zip(&mut self.columns).zip(raws).enumerate()
+            {
                 match raw {
                     Some(raw) => column.push_json(raw).map_err(|fault| Error::Value {
                         place: format!("line {number}"),
@@ -123,7 +126,8 @@ impl NdjsonTable {
                         return Err(Error::Value {
                             place: format!("line {number}"),
                             column: name.clone(),
-                            why: "the field is missing; every row carries all columns, null where unknown".into(),
+                            why: "the field is missing; every row carries all columns, null where unknown"
+                                .into(),
                         });
                     }
                 }
@@ -173,7 +177,8 @@ impl<'a> Row<'a> {
     }
 }
 
-fn not_an_object(line: u64, text: &str, cause: &serde_json::Error) -> Error {
+/// The error of a line that is something else.
+pub(super) fn not_an_object(line: u64, text: &str, cause: &serde_json::Error) -> Error {
     let found = match text.starts_with('{') {
         true => cause.to_string(),
         false => format!("found {}", excerpt(text)),

@@ -167,7 +167,10 @@ mod tests {
         let mut all = Vec::new();
         while let Some(record) = records.next().map_err(|cause| cause.to_string())? {
             all.push(
-                record.fields().map(|(text, quoted)| if quoted { format!("'{text}'") } else { text.into() }).collect(),
+                record
+                    .fields()
+                    .map(|(text, quoted)| if quoted { format!("'{text}'") } else { text.into() })
+                    .collect(),
             );
         }
         Ok(all)
