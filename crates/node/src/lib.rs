@@ -1,1 +1,41 @@
-//! TEMP
+//! One process's share of a store: its Raft groups, and everything that takes long beside them.
+//!
+//! - writing: [`Node::apply`], [`Node::ingest`], [`Node::push`], [`Node::register_model`], [`Node::promote`];
+//! - reading: [`Node::lookup`] (now), [`Node::snapshot`] (history), [`Node::meta`] (catalog and ledger);
+//! - in the background: sealing full runs, recording them, compacting, ending loads that were cut off.
+//!
+//! Invariants:
+//! - every change is a command in a group's log; nothing here reaches into a state machine to change it;
+//! - a blob is durable before a command names it, and removed only when no manifest names it;
+//! - an answer depends on committed rows alone: not on what is cached, sealed or compacted.
+//!
+//! Deliberately absent: the wire (see `lineate-server`), training sets (see `lineate-query`).
+
+pub mod api;
+mod blob_use;
+mod clock;
+mod definitions;
+mod error;
+mod ingest;
+mod maintenance;
+mod models;
+mod node;
+mod online;
+mod push;
+mod replica;
+mod sealed_texts;
+mod segments;
+mod service_plan;
+mod shard_writer;
+mod snapshot;
+mod uploads;
+mod verify;
+
+pub use clock::SystemClock;
+pub use error::{Error, Result};
+pub use node::Node;
+pub use replica::Shared;
+pub use sealed_texts::SealedTexts;
+pub use service_plan::{ServicePlan, ViewPlan};
+pub use snapshot::{HistoryRuns, Snapshot};
+pub use uploads::{Upload, UploadSink, Uploads};

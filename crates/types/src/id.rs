@@ -1,6 +1,6 @@
 //! Numbers that identify: Raft groups, shards, buckets, views and their histories.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use minicbor::{Decode, Encode};
 
@@ -58,6 +58,13 @@ impl ShardId {
     pub const fn group(self) -> GroupId {
         GroupId(self.0 as u32 + 1)
     }
+
+    /// The buckets this shard owns in a store of `shards` shards, the end exclusive (see [`Bucket::shard`]).
+    pub fn buckets(self, shards: u16) -> Range<u16> {
+        let first = |shard: u32| (shard * u32::from(limits::BUCKETS)).div_ceil(u32::from(shards.max(1)));
+        let edge = |shard: u32| u16::try_from(first(shard)).unwrap_or(limits::BUCKETS).min(limits::BUCKETS);
+        edge(u32::from(self.0))..edge(u32::from(self.0) + 1)
+    }
 }
 
 impl Bucket {
@@ -83,6 +90,10 @@ mod tests {
             assert_eq!(owners.last(), Some(&(shards - 1)));
             let sizes: Vec<usize> =
                 (0..shards).map(|shard| owners.iter().filter(|owner| **owner == shard).count()).collect();
+            for bucket in 0..limits::BUCKETS {
+                let owner = Bucket(bucket).shard(shards);
+                assert!(owner.buckets(shards).contains(&bucket), "{shards} {bucket}");
+            }
             let (least, most) = (sizes.iter().min(), sizes.iter().max());
             assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{shards}: {sizes:?}");
         }

@@ -1,0 +1,79 @@
+//! What can go wrong in a node.
+
+use lineate_types::{ErrorKind, HasKind};
+
+/// A node cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// Something named does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// A bound was reached.
+    #[error("{0}")]
+    ResourceExhausted(String),
+    /// A writer skipped sequences.
+    #[error("{0}")]
+    Conflict(String),
+    /// Stored bytes are not what was written.
+    #[error("{0}")]
+    Corrupt(String),
+    /// A state machine refused a command; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] lineate_state::Refusal),
+    /// Planning or stored state failed.
+    #[error(transparent)]
+    State(#[from] lineate_state::Error),
+    /// Replication failed.
+    #[error(transparent)]
+    Consensus(#[from] lineate_consensus::Error),
+    /// The disk failed.
+    #[error(transparent)]
+    Storage(#[from] lineate_storage::Error),
+    /// Rows or segments failed.
+    #[error(transparent)]
+    Segment(#[from] lineate_segment::Error),
+    /// Records failed.
+    #[error(transparent)]
+    Ledger(#[from] lineate_ledger::Error),
+    /// A reply or a task broke off; a bug.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl HasKind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(_) => ErrorKind::Invalid,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::ResourceExhausted(_) => ErrorKind::ResourceExhausted,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Corrupt(_) => ErrorKind::Corrupt,
+            Self::Refused(error) => error.kind(),
+            Self::State(error) => error.kind(),
+            Self::Consensus(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+            Self::Segment(error) => error.kind(),
+            Self::Ledger(error) => error.kind(),
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Internal(format!("a task ended early: {error}"))
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Segment(error.into())
+    }
+}

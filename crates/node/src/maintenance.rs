@@ -1,0 +1,255 @@
+//! Work beside the log: sealing full runs, recording them, compacting, ending loads that were cut off, and
+//! removing blobs that no manifest names.
+//!
+//! Everything here can be cut off anywhere and done again: commands are conditional on what they found.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use lineate_segment::{
+    merge::merge_runs,
+    run::RowSource,
+    segment::{CommitSource, SegmentInfo, write_run},
+};
+use lineate_state::{
+    RunNumber,
+    meta::{LoadOutcome, MetaCommand},
+    shard::{Compact, Resolve, RunKey, Seal, SealNote, ShardCommand, StreamRun},
+};
+use lineate_types::{ErrorKind, HasKind, Hash, HistoryId, Principal, ShardId, TimestampUs, limits};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, Node, Result};
+
+/// Who the background work is done for.
+fn system() -> Principal {
+    Principal("system".into())
+}
+
+/// How long to wait after a failure, such as a full disk.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Works until the node stops.
+pub(crate) async fn run(node: Node, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = node.changed().notified() => {}
+        }
+        while let Err(error) = node.work_once(&stop).await {
+            tracing::warn!(%error, "background work failed and is tried again");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+}
+
+impl Node {
+    async fn work_once(&self, stop: &CancellationToken) -> Result<()> {
+        for shard in self.shard_ids() {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            self.seal_frozen(shard, |_| true).await?;
+            self.record_seals(shard).await?;
+            self.compact_shard(shard).await?;
+        }
+        Ok(())
+    }
+
+    /// Seals and records the streamed rows of some histories that were committed at or below a time.
+    pub(crate) async fn seal(
+        &self,
+        principal: &Principal,
+        histories: &[HistoryId],
+        at: TimestampUs,
+    ) -> Result<()> {
+        for shard in self.shard_ids() {
+            let open: Vec<HistoryId> = {
+                let machine = self.shard(shard).read();
+                let is_open = |history: &&HistoryId| {
+                    let open = machine.history(**history).and_then(|history| history.open.as_ref());
+                    open.is_some_and(|run| run.first_commit <= at)
+                };
+                histories.iter().filter(is_open).copied().collect()
+            };
+            for history in open {
+                self.propose_shard(principal, shard, ShardCommand::Freeze(history)).await?;
+            }
+            self.seal_frozen(shard, |history| histories.contains(&history)).await?;
+            self.record_seals(shard).await?;
+        }
+        Ok(())
+    }
+
+    async fn seal_frozen(&self, shard: ShardId, wanted: impl Fn(HistoryId) -> bool) -> Result<()> {
+        let _one_at_a_time = self.sealing().lock().await;
+        loop {
+            let next = {
+                let machine = self.shard(shard).read();
+                let mut histories = machine.histories().filter(|(id, _)| wanted(*id));
+                histories.find_map(|(id, history)| {
+                    let (run, rows) = history.frozen.first_key_value()?;
+                    Some((RunKey { history: id, run: *run }, rows.clone()))
+                })
+            };
+            let Some((key, run)) = next else { return Ok(()) };
+            self.seal_run(shard, key, run).await?;
+        }
+    }
+
+    async fn seal_run(&self, shard: ShardId, key: RunKey, run: Arc<StreamRun>) -> Result<()> {
+        let RunKey { history, run: RunNumber(number) } = key;
+        let schema = {
+            let machine = self.shard(shard).read();
+            let view = machine.view(run.view).map(|(_, schema)| schema.as_ref().clone());
+            view.ok_or_else(|| {
+                Error::Corrupt(format!("view {} of a run is not defined in shard {shard}", run.view))
+            })?
+        };
+        let _blobs = self.blob_use().hold().await;
+        let blobs = self.blobs().clone();
+        let segment = tokio::task::spawn_blocking(move || {
+            write_run(blobs.as_ref(), history, schema, &run.rows.freeze()?, CommitSource::Column)
+        })
+        .await??;
+        tracing::debug!(%shard, %history, number, rows = segment.rows, "run sealed");
+        match self.propose_shard(&system(), shard, ShardCommand::Seal(Seal { run: key, segment })).await {
+            // Sealed by somebody else meanwhile.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    async fn record_seals(&self, shard: ShardId) -> Result<()> {
+        let notes: Vec<SealNote> = self.shard(shard).read().notes().cloned().collect();
+        for note in notes {
+            let run = note.run;
+            self.propose_meta(&system(), MetaCommand::RecordSeal { shard, note }).await?;
+            self.propose_shard(&system(), shard, ShardCommand::Recorded(run)).await?;
+        }
+        Ok(())
+    }
+
+    /// Merges the smallest segments of every history that has too many.
+    async fn compact_shard(&self, shard: ShardId) -> Result<()> {
+        let histories: Vec<HistoryId> = self.shard(shard).read().histories().map(|(id, _)| id).collect();
+        for history in histories {
+            while self.compact(shard, history, limits::SEGMENTS_BEFORE_COMPACTION).await? {}
+        }
+        Ok(())
+    }
+
+    /// Merges the smallest segments of one history in one shard if it has more than `most`; says whether it did.
+    ///
+    /// # Errors
+    /// A segment is damaged, or the disk is full.
+    pub async fn compact(&self, shard: ShardId, history: HistoryId, most: usize) -> Result<bool> {
+        let (mut segments, schema) = {
+            let machine = self.shard(shard).read();
+            let Some(rows) = machine.history(history) else { return Ok(false) };
+            let newest = machine.newest_view(history).map(|(_, schema)| schema.as_ref().clone());
+            let segments: Vec<(u64, SegmentInfo)> =
+                rows.sealed.iter().map(|(number, sealed)| (*number, sealed.segment.clone())).collect();
+            (segments, newest)
+        };
+        let Some(schema) = schema.filter(|_| segments.len() > most.max(1)) else { return Ok(false) };
+        segments.sort_by_key(|(number, segment)| (segment.rows, *number));
+        segments.truncate(limits::SEGMENTS_BEFORE_COMPACTION.max(2));
+        let inputs: Vec<u64> = segments.iter().map(|(number, _)| *number).collect();
+        let hold = self.blob_use().hold().await;
+        let opened =
+            segments.iter().map(|(_, info)| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
+        let blobs = self.blobs().clone();
+        let output = tokio::task::spawn_blocking(move || {
+            let runs: Vec<&dyn RowSource> =
+                opened.iter().map(|segment| segment.as_ref() as &dyn RowSource).collect();
+            merge_runs(blobs.as_ref(), history, schema, &runs)
+        })
+        .await??;
+        let compact = ShardCommand::Compact(Compact { history, inputs, output });
+        match self.propose_shard(&system(), shard, compact).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
+            other => other?,
+        };
+        drop(hold);
+        self.remove_blobs(segments.into_iter().map(|(_, info)| info).collect()).await?;
+        Ok(true)
+    }
+
+    /// Removes the blobs of segments that left a manifest, unless another manifest names them or somebody may
+    /// be reading them; what stays is removed when the store is opened next.
+    async fn remove_blobs(&self, gone: Vec<SegmentInfo>) -> Result<()> {
+        let Some(_nobody) = self.blob_use().try_remove() else { return Ok(()) };
+        let named = self.named_blobs();
+        gone.iter().for_each(|info| self.segments().forget(info));
+        let unused: Vec<Hash> = gone
+            .iter()
+            .flat_map(|info| [info.segment, info.key_index])
+            .filter(|hash| !named.contains(hash))
+            .collect();
+        let blobs = self.blobs().clone();
+        tokio::task::spawn_blocking(move || unused.iter().try_for_each(|hash| blobs.delete(hash))).await??;
+        Ok(())
+    }
+
+    /// Every blob that a manifest, a training set or a model names.
+    pub(crate) fn named_blobs(&self) -> BTreeSet<Hash> {
+        let mut named = BTreeSet::new();
+        for shard in self.shard_ids() {
+            let machine = self.shard(shard).read();
+            let sealed = machine.histories().flat_map(|(_, history)| history.sealed.values());
+            let staged = machine.staged().flat_map(|(_, load)| load.segments.iter());
+            for info in sealed.map(|sealed| &sealed.segment).chain(staged) {
+                named.extend([info.segment, info.key_index]);
+            }
+        }
+        let meta = self.meta().read();
+        for dataset in meta.datasets() {
+            named.insert(dataset.draft.spine.physical);
+            named.extend(dataset.draft.files.iter().map(|file| file.physical));
+        }
+        named.extend(meta.models().filter_map(|model| model.draft.artifact).map(|file| file.physical));
+        named
+    }
+
+    /// After a restart: ends the loads that were cut off, and removes blobs that nothing names.
+    pub(crate) async fn resume_loads(&self) -> Result<()> {
+        let pending: Vec<_> = {
+            let meta = self.meta().read();
+            let is_pending = |outcome| matches!(outcome, LoadOutcome::Pending);
+            meta.loads().filter(|(_, state)| is_pending(state.outcome)).map(|(load, _)| load).collect()
+        };
+        for load in pending {
+            self.propose_meta(&system(), MetaCommand::AbortLoad { load }).await?;
+            tracing::info!(%load, "a load that was cut off is aborted");
+        }
+        for shard in self.shard_ids() {
+            let staged: Vec<_> = self.shard(shard).read().staged().map(|(load, _)| load).collect();
+            for load in staged {
+                let outcome = self.meta().read().load(load).map(|state| state.outcome);
+                let commit_time = match outcome {
+                    Some(LoadOutcome::Committed { commit_time, .. }) => Some(commit_time),
+                    _ => None,
+                };
+                self.propose_shard(&system(), shard, ShardCommand::Resolve(Resolve { load, commit_time }))
+                    .await?;
+            }
+        }
+        let named = self.named_blobs();
+        let blobs = self.blobs().clone();
+        tokio::task::spawn_blocking(move || {
+            let mut unused = Vec::new();
+            blobs.list(&mut |hash, _| {
+                if !named.contains(&hash) {
+                    unused.push(hash);
+                }
+                Ok(())
+            })?;
+            unused.iter().try_for_each(|hash| blobs.delete(hash))
+        })
+        .await??;
+        Ok(())
+    }
+}

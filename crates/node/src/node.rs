@@ -1,0 +1,306 @@
+//! Opening and closing a node, and proposing to its groups.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use lineate_consensus::{Driver, Handle, StateMachine};
+use lineate_state::{
+    codec,
+    meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest},
+    shard::{ShardCommand, ShardMachine, ShardReply, ShardRequest},
+};
+use lineate_storage::{
+    DataDir, OpenMode,
+    blob::{BlobStore, DirBlobs},
+    kv::{OrderedKv, SledKv, SledOptions},
+    log::{FileLog, LogOptions, RaftLog},
+};
+use lineate_types::{GroupId, Principal, ShardId, TimestampUs, limits};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error, Result, SealedTexts, Shared,
+    api::{NodeStatus, Options},
+    blob_use::BlobUse,
+    maintenance,
+    replica::Replica,
+    segments::Segments,
+    uploads::{UploadSink, Uploads},
+};
+
+/// A running node. Cheap to clone; ends with [`Node::shutdown`].
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: DataDir,
+    blobs: Arc<dyn BlobStore>,
+    clock: Arc<dyn lineate_consensus::Clock>,
+    consensus: Handle,
+    driver: Mutex<Option<Driver>>,
+    meta: Shared<MetaMachine>,
+    shards: Vec<Shared<ShardMachine>>,
+    sealed_texts: SealedTexts,
+    segments: Segments,
+    blob_use: BlobUse,
+    sealing: tokio::sync::Mutex<()>,
+    uploads: Uploads,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+    maintenance: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The only peer of every group, until there are clusters.
+const PEER: u64 = 1;
+/// Bytes of one file of the Raft log.
+const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of the newest log entries kept in memory.
+const LOG_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of pages sled keeps in memory.
+const KV_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+impl Node {
+    /// Opens the store in a directory, making it if there is none, and starts its groups.
+    ///
+    /// # Errors
+    /// The directory is in use, of a newer release, or damaged.
+    pub async fn open(options: Options) -> Result<Self> {
+        let inner = tokio::task::spawn_blocking(move || Inner::open(options)).await??;
+        let node = Self { inner: Arc::new(inner) };
+        node.resume_loads().await?;
+        let task = tokio::spawn(maintenance::run(node.clone(), node.inner.stop.clone()));
+        *node.inner.maintenance.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        Ok(node)
+    }
+
+    /// Stops the background work and the groups, and gives the directory free.
+    ///
+    /// # Errors
+    /// A thread of the groups failed.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.inner.stop.cancel();
+        let task = self.inner.maintenance.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.await?;
+        }
+        let driver = self.inner.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(driver) = driver {
+            tokio::task::spawn_blocking(move || driver.shutdown()).await??;
+        }
+        Ok(())
+    }
+
+    /// Waits until the node must not work on, and says why. The process should end then.
+    pub async fn failed(&self) -> String {
+        self.inner.consensus.failed().await.reason
+    }
+
+    /// The meta group's state.
+    pub fn meta(&self) -> &Shared<MetaMachine> {
+        &self.inner.meta
+    }
+
+    /// A shard's state.
+    pub(crate) fn shard(&self, shard: ShardId) -> &Shared<ShardMachine> {
+        self.inner.shards.get(usize::from(shard.0)).expect("invariant: shard ids come from `shard_ids`")
+    }
+
+    /// Every shard, in order.
+    pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (0..self.shards()).map(ShardId)
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> u16 {
+        self.inner.dir.shards()
+    }
+
+    /// The blobs.
+    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.inner.blobs
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &DataDir {
+        &self.inner.dir
+    }
+
+    /// Texts beside the log.
+    pub fn sealed_texts(&self) -> &SealedTexts {
+        &self.inner.sealed_texts
+    }
+
+    /// Begins to take a file that a later request uses.
+    ///
+    /// # Errors
+    /// Too many files wait, or the disk refuses.
+    pub async fn upload(&self) -> Result<UploadSink<'_>> {
+        self.inner.uploads.begin().await
+    }
+
+    /// The files that wait to be used.
+    pub fn uploads(&self) -> &Uploads {
+        &self.inner.uploads
+    }
+
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.inner.segments
+    }
+
+    pub(crate) fn blob_use(&self) -> &BlobUse {
+        &self.inner.blob_use
+    }
+
+    /// Held while a frozen run is sealed, so that two tasks never write the same segment.
+    pub(crate) fn sealing(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.sealing
+    }
+
+    pub(crate) fn consensus(&self) -> &Handle {
+        &self.inner.consensus
+    }
+
+    pub(crate) fn changed(&self) -> &Notify {
+        &self.inner.changed
+    }
+
+    /// Now, by the node's clock.
+    pub fn now(&self) -> TimestampUs {
+        self.inner.clock.now()
+    }
+
+    /// Proposes to the meta group and gives its answer with the commit time.
+    ///
+    /// # Errors
+    /// It is refused, or it could not be replicated.
+    pub async fn propose_meta(
+        &self,
+        principal: &Principal,
+        command: MetaCommand,
+    ) -> Result<(MetaReply, TimestampUs)> {
+        let agent = self.inner.sealed_texts.agent(principal)?;
+        let request = MetaRequest { principal: principal.clone(), agent, command };
+        let reply = self.inner.consensus.propose(GroupId::META, Bytes::from(codec::encode(&request))).await?;
+        match codec::decode("meta reply", &reply.body)? {
+            MetaReply::Refused(refusal) => Err(refusal.into()),
+            answer => Ok((answer, reply.commit_time)),
+        }
+    }
+
+    pub(crate) async fn propose_shard(
+        &self,
+        principal: &Principal,
+        shard: ShardId,
+        command: ShardCommand,
+    ) -> Result<ShardReply> {
+        let request = ShardRequest { principal: principal.clone(), command };
+        let reply = self.inner.consensus.propose(shard.group(), Bytes::from(codec::encode(&request))).await?;
+        match codec::decode("shard reply", &reply.body)? {
+            ShardReply::Refused(refusal) => Err(refusal.into()),
+            answer => Ok(answer),
+        }
+    }
+
+    /// The state of the node.
+    pub fn status(&self) -> NodeStatus {
+        let mut status = NodeStatus {
+            store: self.inner.dir.store_id().to_string(),
+            data_dir: self.inner.dir.path().to_owned(),
+            shards: self.shards(),
+            groups: self.inner.consensus.status(),
+            open_rows: 0,
+            sealed_rows: 0,
+            segments: 0,
+            segment_bytes: 0,
+            ledger_entries: self.meta().read().ledger().size(),
+        };
+        for shard in self.shard_ids() {
+            for (_, history) in self.shard(shard).read().histories() {
+                let frozen: usize = history.frozen.values().map(|run| run.rows.rows()).sum();
+                status.open_rows += (frozen + history.open.as_ref().map_or(0, |run| run.rows.rows())) as u64;
+                for sealed in history.sealed.values() {
+                    status.segments += 1;
+                    status.sealed_rows += sealed.segment.rows;
+                    status.segment_bytes += sealed.segment.segment_bytes + sealed.segment.key_index_bytes;
+                }
+            }
+        }
+        status
+    }
+}
+
+impl Inner {
+    /// Reads the store back and starts its groups.
+    fn open(options: Options) -> Result<Self> {
+        if !(1..=limits::BUCKETS).contains(&options.shards) {
+            return Err(Error::Invalid(format!(
+                "a store has 1 to {} shards, not {}",
+                limits::BUCKETS,
+                options.shards
+            )));
+        }
+        let store_id = uuid::Uuid::new_v4();
+        let dir = DataDir::open(&options.data_dir, OpenMode::Create { shards: options.shards, store_id })?;
+        let log_options = LogOptions {
+            store_id: *dir.store_id().as_bytes(),
+            file_bytes: LOG_FILE_BYTES,
+            cache_bytes: LOG_CACHE_BYTES,
+        };
+        let (log, recovery) = FileLog::open(&dir.log_dir(), log_options)?;
+        tracing::debug!(?recovery, "raft log opened");
+        let (kv, report) =
+            SledKv::open_or_quarantine(&dir.kv_dir(), &SledOptions { cache_bytes: KV_CACHE_BYTES })?;
+        if report.quarantined.is_some() {
+            tracing::warn!(?report, "damaged state was moved aside and is rebuilt from the log");
+        }
+        let kv: Arc<dyn OrderedKv> = Arc::new(kv);
+        let blobs: Arc<dyn BlobStore> = Arc::new(DirBlobs::open(&dir.blobs_dir(), &dir.tmp_dir())?);
+        let changed = Arc::new(Notify::new());
+
+        let (replica, meta) = Replica::restore(kv.clone(), GroupId::META, changed.clone())?;
+        let mut groups: Vec<(GroupId, Box<dyn StateMachine>)> = vec![(GroupId::META, Box::new(replica))];
+        let mut shards = Vec::with_capacity(usize::from(dir.shards()));
+        for shard in (0..dir.shards()).map(ShardId) {
+            let (replica, machine) = Replica::restore(kv.clone(), shard.group(), changed.clone())?;
+            groups.push((shard.group(), Box::new(replica)));
+            shards.push(machine);
+        }
+        for (group, replica) in &groups {
+            check_covered(&log, *group, replica.applied().index)?;
+        }
+        let clock = options.clock;
+        let (driver, consensus) =
+            Driver::start(Arc::new(log), clock.clone(), groups, PEER, lineate_consensus::Options::default())?;
+        Ok(Self {
+            sealed_texts: SealedTexts::new(kv),
+            segments: Segments::new(blobs.clone()),
+            blob_use: BlobUse::default(),
+            sealing: tokio::sync::Mutex::default(),
+            uploads: Uploads::new(dir.tmp_dir()),
+            dir,
+            blobs,
+            clock,
+            consensus,
+            driver: Mutex::new(Some(driver)),
+            meta,
+            shards,
+            changed,
+            stop: CancellationToken::new(),
+            maintenance: Mutex::new(None),
+        })
+    }
+}
+
+/// Refuses a state that the log can no longer bring up to date: entries behind the cut are gone.
+fn check_covered(log: &dyn RaftLog, group: GroupId, applied: u64) -> Result<()> {
+    let cut = log.state(group).map_or(0, |state| state.cut.index);
+    if applied < cut {
+        return Err(Error::Corrupt(format!(
+            "the state of group {group} stands at entry {applied} and the log begins after {cut}; restore the store from a backup (a damaged state is kept in a `quarantine-` directory beside it)"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Files handed over before they are used: hashed while they arrive, in the temporary directory, bounded in
+//! number, gone when they are used or the node closes.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use lineate_types::{Hash, Hasher, limits};
+use tokio::{fs::File, io::AsyncWriteExt};
+
+use crate::{Error, Result, api::UploadInfo};
+
+/// The files that were handed over and not used yet.
+pub struct Uploads {
+    directory: PathBuf,
+    next: AtomicU64,
+    kept: Mutex<BTreeMap<u64, Arc<Upload>>>,
+}
+
+/// A file that was handed over; removed when the last holder lets go.
+#[derive(Debug)]
+pub struct Upload {
+    /// Its name, hash and size.
+    pub info: UploadInfo,
+    path: PathBuf,
+}
+
+/// A file that is being handed over. Dropped before [`UploadSink::finish`], it leaves nothing.
+pub struct UploadSink<'a> {
+    uploads: &'a Uploads,
+    file: File,
+    hasher: Hasher,
+    upload: Upload,
+}
+
+impl Uploads {
+    /// No uploads yet; `directory` is emptied by whoever opens the store.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, next: AtomicU64::new(1), kept: Mutex::default() }
+    }
+
+    /// Begins an upload.
+    ///
+    /// # Errors
+    /// Too many wait to be used, or the disk refuses.
+    pub async fn begin(&self) -> Result<UploadSink<'_>> {
+        if self.lock().len() >= limits::UPLOADS {
+            return Err(Error::ResourceExhausted(format!(
+                "{} uploads wait to be used, which is the most; use them first",
+                limits::UPLOADS
+            )));
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.directory.join(format!("upload-{id}"));
+        let file = File::create(&path).await.map_err(|cause| full_or_io(&path, cause))?;
+        let info = UploadInfo { id, hash: Hash::of(b""), bytes: 0 };
+        Ok(UploadSink { uploads: self, file, hasher: Hasher::new(), upload: Upload { info, path } })
+    }
+
+    /// Takes an upload to use it.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn take(&self, id: u64) -> Result<Arc<Upload>> {
+        self.lock().remove(&id).ok_or_else(|| {
+            Error::NotFound(format!(
+                "upload {id} does not exist; it was used, or the server was restarted: send the file again"
+            ))
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Upload>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UploadSink<'_> {
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.hasher.update(&chunk);
+        self.upload.info.bytes += chunk.len() as u64;
+        self.file.write_all(&chunk).await.map_err(|cause| full_or_io(&self.upload.path, cause))
+    }
+
+    /// Ends the upload and keeps it for use.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn finish(mut self) -> Result<UploadInfo> {
+        self.file.flush().await.map_err(|cause| full_or_io(&self.upload.path, cause))?;
+        self.upload.info.hash = Hash::finish(&self.hasher);
+        let info = self.upload.info;
+        self.uploads.lock().insert(info.id, Arc::new(self.upload));
+        Ok(info)
+    }
+}
+
+impl Upload {
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Err(cause) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %cause, "an upload could not be removed");
+        }
+    }
+}
+
+fn full_or_io(path: &Path, cause: std::io::Error) -> Error {
+    lineate_storage::Error::io("write an upload to", path, cause).into()
+}
