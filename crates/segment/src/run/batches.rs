@@ -18,6 +18,14 @@ pub(crate) struct RowBatches {
     rows: u32,
 }
 
+/// Where some rows lie.
+struct Located<'a> {
+    /// The batches that hold them.
+    batches: Vec<&'a RecordBatch>,
+    /// For each row: which of these batches, and which row in it.
+    places: Vec<(usize, usize)>,
+}
+
 /// Small batches are joined up to this many rows, so that pushes of single rows do not cost a batch each.
 const JOINED_ROWS: usize = 4_096;
 
@@ -36,7 +44,7 @@ impl RowBatches {
         })?;
         self.starts.push(start);
         self.batches.push(batch);
-        self.join_small_batches()?;
+        self.join_small_batches();
         Ok(start)
     }
 
@@ -46,10 +54,10 @@ impl RowBatches {
     /// # Errors
     /// There is no such row, or a column has another type or is missing and not nullable.
     pub(crate) fn gather(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {
-        let (touched, places) = self.locate(rows)?;
+        let Located { batches, places } = self.locate(rows)?;
         let columns = schema.fields().iter().map(|field| {
             let parts =
-                touched.iter().map(|batch| column_or_nulls(batch, field)).collect::<Result<Vec<_>>>()?;
+                batches.iter().map(|batch| column_or_nulls(batch, field)).collect::<Result<Vec<_>>>()?;
             let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
             match parts.is_empty() {
                 true => Ok(new_null_array(field.data_type(), 0)),
@@ -61,8 +69,7 @@ impl RowBatches {
         Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
     }
 
-    /// The batches that hold some rows, and for each row (which of these batches, which row in it).
-    fn locate(&self, rows: &[u32]) -> Result<(Vec<&RecordBatch>, Vec<(usize, usize)>)> {
+    fn locate(&self, rows: &[u32]) -> Result<Located<'_>> {
         let mut touched = Vec::new();
         let mut place_of_batch = vec![usize::MAX; if rows.len() > 1 { self.batches.len() } else { 0 }];
         let mut places = Vec::with_capacity(rows.len());
@@ -86,12 +93,12 @@ impl RowBatches {
             };
             places.push((place, (row - start) as usize));
         }
-        Ok((touched, places))
+        Ok(Located { batches: touched, places })
     }
 
     /// Joins the last two batches while the one before is not much larger, so that each row is copied a
-    /// logarithmic number of times.
-    fn join_small_batches(&mut self) -> Result<()> {
+    /// logarithmic number of times. Batches that cannot be joined, for their values are too long, stay apart.
+    fn join_small_batches(&mut self) {
         while let [.., before, last] = self.batches.as_slice() {
             let joined_rows = before.num_rows() + last.num_rows();
             let worth_it =
@@ -99,12 +106,11 @@ impl RowBatches {
             if !worth_it || before.schema_ref().fields() != last.schema_ref().fields() {
                 break;
             }
-            let joined = concat_batches(before.schema_ref(), [before, last])?;
+            let Ok(joined) = concat_batches(before.schema_ref(), [before, last]) else { break };
             self.batches.truncate(self.batches.len() - 2);
             self.starts.pop();
             self.batches.push(joined);
         }
-        Ok(())
     }
 }
 

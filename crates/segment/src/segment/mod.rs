@@ -5,7 +5,6 @@ mod checked_file;
 mod info;
 mod layout;
 mod reader;
-mod table_hash;
 mod writer;
 
 pub use info::{SegmentCommit, SegmentInfo, TimeRange};

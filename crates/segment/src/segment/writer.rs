@@ -17,12 +17,12 @@ use super::{
         BUCKETS_KEY, COMMIT_KEY, CREATED_TIME_KEY, EVENT_TIME_KEY, EVENT_TIMES_KEY, FORMAT_KEY, HISTORY_KEY,
         KEYS_KEY, ROWS_KEY, SEGMENT_FORMAT_VERSION, properties,
     },
-    table_hash::TableHasher,
 };
 use crate::{
     Error, Result,
     error::write_error,
     key_index::{KeyIndexWriter, SegmentChecksums},
+    logical_hash::TableHasher,
     run::{KeyRef, RowSource, SortedRun},
     schema::ViewSchema,
 };

@@ -2,11 +2,18 @@
 
 mod oracle;
 
+use std::sync::Arc;
+
 use lineate_segment::{
+    Segment,
     matcher::{Candidate, Cut, Outcome, Spine, find, match_runs},
+    merge::merge_runs,
     run::{OpenRun, RowSource, RunKeys, SortedRun},
+    schema::ViewSchema,
+    segment::{CommitSource, write_run},
 };
-use lineate_types::{DurationUs, EntityKey, MatchMode, TimestampUs};
+use lineate_storage::blob::MemBlobs;
+use lineate_types::{DurationUs, EntityKey, HistoryId, MatchMode, TimestampUs};
 use oracle::{Answer, Mode, Question, answer};
 use proptest::prelude::*;
 
@@ -116,6 +123,19 @@ impl Case {
         placed.filter(|(_, place)| place.is_none()).map(|(commit, _)| bulk_run(commit, &view, 3)).collect()
     }
 
+    /// Every run that has rows, sealed: open runs with their commit times, bulk runs without.
+    fn segments(&self, blobs: &MemBlobs) -> Vec<Segment> {
+        let schema = ViewSchema::of(&view(self.with_created_time));
+        let open = self.open_runs().into_iter().filter(|run| !run.is_empty());
+        let open = open.map(|run| (run.freeze().expect("small"), CommitSource::Column));
+        let bulk = self.bulk_runs().into_iter().map(|run| (run, CommitSource::Manifest));
+        let segments = open.chain(bulk).map(|(run, commit)| {
+            let info = write_run(blobs, HistoryId(7), schema.clone(), &run, commit).expect("rows that fit");
+            Segment::open(blobs, &info.committed_at(run.run_keys().latest_commit())).expect("just written")
+        });
+        segments.collect()
+    }
+
     fn expected(&self) -> Vec<Answer> {
         let answers = self.labels.iter().map(|(origin, flight, time)| {
             let question = Question {
@@ -144,9 +164,9 @@ impl Case {
 }
 
 /// The answers of sorted runs to a spine, back in the order of the labels.
-fn matched(runs: &[SortedRun], spine: &Spine, labels: usize, cut: &Cut) -> Vec<Answer> {
-    let keys: Vec<&RunKeys> = runs.iter().map(|run| run.run_keys().as_ref()).collect();
-    let winners = match_runs(keys, &spine.whole(), cut);
+fn matched(runs: &[&dyn RowSource], spine: &Spine, labels: usize, cut: &Cut) -> Vec<Answer> {
+    let keys: Vec<Arc<RunKeys>> = runs.iter().map(|run| run.keys().expect("readable")).collect();
+    let winners = match_runs(keys.iter().map(AsRef::as_ref), &spine.whole(), cut);
     let mut answers = vec![Answer::Absent; labels];
     let mut last_row = vec![0; runs.len()];
     for (winner, row) in winners.into_iter().zip(spine.rows()) {
@@ -155,7 +175,7 @@ fn matched(runs: &[SortedRun], spine: &Spine, labels: usize, cut: &Cut) -> Vec<A
         assert!(winner.row >= last_row[run], "the rows of a run never descend");
         last_row[run] = winner.row;
         answers[*row as usize] = match winner.outcome {
-            Outcome::Live => Answer::Row(ids(&runs[run], &[winner.row])[0]),
+            Outcome::Live => Answer::Row(ids(runs[run], &[winner.row])[0]),
             Outcome::Deleted => Answer::Absent,
             Outcome::Expired => Answer::Expired(winner.event_time.0),
         };
@@ -174,7 +194,12 @@ fn looked_up(open: &[OpenRun], sorted: &[SortedRun], key: &EntityKey, at: Timest
     let in_sorted = sorted
         .iter()
         .filter_map(|run| find(run.run_keys(), key, at, cut).map(|found| (found, ids(run, &[found.row])[0])));
-    match in_open.chain(in_sorted).max_by_key(|(found, _)| found.rank) {
+    best_answer(in_open.chain(in_sorted), at, cut)
+}
+
+/// The answer of the greatest rank among what each run found.
+fn best_answer(found: impl Iterator<Item = (Candidate, i64)>, at: TimestampUs, cut: &Cut) -> Answer {
+    match found.max_by_key(|(found, _)| found.rank) {
         None => Answer::Absent,
         Some((found, id)) => match cut.outcome(found.rank.event_time, found.deleted, at) {
             Outcome::Live => Answer::Row(id),
@@ -193,7 +218,8 @@ proptest! {
         let frozen = open.iter().map(|run| run.freeze().expect("small"));
         let sorted: Vec<SortedRun> = frozen.chain(case.bulk_runs()).collect();
         let spine = Spine::new(&case.keys(), &case.times()).expect("as many times as keys");
-        let answers = matched(&sorted, &spine, case.labels.len(), &case.cut());
+        let sources: Vec<&dyn RowSource> = sorted.iter().map(|run| run as &dyn RowSource).collect();
+        let answers = matched(&sources, &spine, case.labels.len(), &case.cut());
         prop_assert_eq!(answers, case.expected());
     }
 
@@ -214,6 +240,44 @@ proptest! {
         let mut parts = match_runs(keys(), &spine.buckets(0..middle), &case.cut());
         parts.extend(match_runs(keys(), &spine.buckets(middle..1_024), &case.cut()));
         prop_assert_eq!(parts, match_runs(keys(), &spine.whole(), &case.cut()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sealing_never_changes_an_answer(case in case()) {
+        let (blobs, cut) = (MemBlobs::new(), case.cut());
+        let segments = case.segments(&blobs);
+        let sources: Vec<&dyn RowSource> = segments.iter().map(|run| run as &dyn RowSource).collect();
+        let spine = Spine::new(&case.keys(), &case.times()).expect("as many times as keys");
+        let expected = case.expected();
+        prop_assert_eq!(&matched(&sources, &spine, case.labels.len(), &cut), &expected);
+        for ((key, at), expected) in case.keys().iter().zip(case.times()).zip(expected) {
+            let Some(key) = key else { continue };
+            let found = segments.iter().filter_map(|segment| {
+                let found = segment.find(key, at, &cut).expect("readable")?;
+                Some((found, ids(segment, &[found.row])[0]))
+            });
+            prop_assert_eq!(best_answer(found, at, &cut), expected);
+        }
+    }
+
+    #[test]
+    fn compaction_never_changes_an_answer(case in case(), kept in 0..4_usize) {
+        let (blobs, cut) = (MemBlobs::new(), case.cut());
+        let segments = case.segments(&blobs);
+        let mut sources: Vec<&dyn RowSource> = segments.iter().map(|run| run as &dyn RowSource).collect();
+        let merged_from = sources.split_off(kept.min(sources.len() - 1));
+        let schema = ViewSchema::of(&view(case.with_created_time));
+        let info = merge_runs(&blobs, HistoryId(7), schema, &merged_from).expect("readable");
+        let merged = Segment::open(&blobs, &info).expect("just written");
+        sources.push(&merged);
+        let spine = Spine::new(&case.keys(), &case.times()).expect("as many times as keys");
+        prop_assert_eq!(matched(&sources, &spine, case.labels.len(), &cut), case.expected());
+        let rows: usize = merged_from.iter().map(|run| run.keys().expect("readable").rows()).sum();
+        prop_assert_eq!(info.rows, rows as u64, "every row version is kept");
     }
 }
 
@@ -281,7 +345,7 @@ fn an_open_run_takes_commits_in_order_only() {
         id: 1,
     };
     let view = view(true);
-    let schema = lineate_segment::schema::ViewSchema::of(&view);
+    let schema = ViewSchema::of(&view);
     let mut run = open_run([&Commit { time: 5, rows: vec![row.clone(), row.clone()] }], &view);
     let batch = crate::fixture::batch(&[row], &view);
     assert!(run.append(&batch, &schema, TimestampUs(4), 0).is_err());
