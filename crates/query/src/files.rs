@@ -1,0 +1,128 @@
+//! Tables as Parquet blobs in row order: the stored spine and the stored output.
+
+use std::sync::Arc;
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use bytes::Bytes;
+use lineate_storage::blob::{BlobFile, BlobInfo, BlobStore, BlobWriter};
+use lineate_types::Hash;
+use parquet::{
+    arrow::{
+        ArrowWriter,
+        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
+    basic::{Compression, ZstdLevel},
+    errors::ParquetError,
+    file::{
+        properties::{EnabledStatistics, WriterProperties},
+        reader::{ChunkReader, Length},
+    },
+};
+
+use crate::{Error, Result};
+
+/// Rows of one row group, and of one batch that is read.
+pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
+
+/// A Parquet blob being written.
+pub(crate) struct TableWriter {
+    parquet: ArrowWriter<Box<dyn BlobWriter>>,
+    rows: u64,
+}
+
+impl TableWriter {
+    /// Begins a table.
+    pub(crate) fn new(blobs: &dyn BlobStore, schema: SchemaRef) -> Result<Self> {
+        let level = ZstdLevel::try_new(1).unwrap_or_default();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_created_by("lineate".to_owned())
+            .build();
+        let parquet = ArrowWriter::try_new(blobs.writer()?, schema, Some(properties)).map_err(write_error)?;
+        Ok(Self { parquet, rows: 0 })
+    }
+
+    /// Adds rows.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.parquet.write(batch).map_err(write_error)
+    }
+
+    /// Rows so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Ends the table: a durable blob, and its rows.
+    pub(crate) fn finish(self) -> Result<(BlobInfo, u64)> {
+        let writer = self.parquet.into_inner().map_err(write_error)?;
+        Ok((writer.finish()?, self.rows))
+    }
+}
+
+/// Reads a table blob in row order.
+///
+/// # Errors
+/// The blob is missing or no Parquet file.
+pub(crate) fn read_table(
+    blobs: &dyn BlobStore,
+    hash: &Hash,
+) -> Result<(SchemaRef, ParquetRecordBatchReader)> {
+    let file = BlobChunks(blobs.open(hash)?);
+    let damaged = |cause: ParquetError| Error::Output(format!("blob {hash}: {cause}"));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
+    let schema = builder.schema().clone();
+    let reader = builder.with_batch_size(ROW_GROUP_ROWS).build().map_err(damaged)?;
+    Ok((schema, reader))
+}
+
+fn write_error(cause: ParquetError) -> Error {
+    match cause {
+        ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
+            Ok(cause) => lineate_storage::Error::io("write a table to", "the blob store", *cause).into(),
+            Err(cause) => Error::Invalid(format!("the table cannot be written: {cause}")),
+        },
+        cause => Error::Invalid(format!("the table cannot be written as Parquet: {cause}")),
+    }
+}
+
+/// A blob as the Parquet reader wants it.
+struct BlobChunks(Arc<dyn BlobFile>);
+
+impl Length for BlobChunks {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for BlobChunks {
+    type T = BlobReader;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<BlobReader> {
+        Ok(BlobReader { file: self.0.clone(), at: start })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        self.0.read_at(start, length).map_err(|cause| ParquetError::External(Box::new(cause)))
+    }
+}
+
+struct BlobReader {
+    file: Arc<dyn BlobFile>,
+    at: u64,
+}
+
+impl std::io::Read for BlobReader {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.file.len().saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let length = left.min(into.len());
+        let bytes = self.file.read_at(self.at, length).map_err(std::io::Error::other)?;
+        if let Some(into) = into.get_mut(..length) {
+            into.copy_from_slice(&bytes);
+        }
+        self.at += length as u64;
+        Ok(length)
+    }
+}

@@ -1,0 +1,171 @@
+//! The join: for every spine row and every view of a service, the winning row's features.
+
+use std::ops::Range;
+
+use arrow::{
+    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    compute::interleave,
+};
+use lineate_node::{
+    ServicePlan, Snapshot, ViewPlan,
+    api::{OnProgress, Progress},
+};
+use lineate_segment::{
+    matcher::{Cut, Outcome, Spine, Winner, match_runs},
+    run::RowSource,
+};
+use lineate_types::{EntityKey, MatchMode, ShardId, TimestampUs};
+
+use crate::Result;
+
+/// What the join reads of a spine: its times, and for each view the key of every row.
+pub(crate) struct SpineKeys {
+    /// The label time of each row.
+    pub(crate) times: Vec<TimestampUs>,
+    /// For each view of the service, the key of each row; none where it is null.
+    pub(crate) keys: Vec<Vec<Option<EntityKey>>>,
+}
+
+/// The features of all spine rows, not yet put into spine order.
+pub(crate) struct Joined {
+    views: Vec<JoinedView>,
+}
+
+/// The features of one view: the winning rows, run by run, and where each spine row finds its own.
+struct JoinedView {
+    columns: Vec<usize>,
+    nulls: Vec<ArrayRef>,
+    parts: Vec<RecordBatch>,
+    /// For each spine row: which part, counted from 1, and which row of it; `(0, 0)` is no row.
+    places: Vec<(u32, u32)>,
+}
+
+/// Joins a spine with a service.
+///
+/// # Errors
+/// A segment is missing or damaged.
+pub(crate) fn join(
+    snapshot: &Snapshot,
+    plan: &ServicePlan,
+    mode: Option<MatchMode>,
+    spine: &SpineKeys,
+    shards: u16,
+    progress: &OnProgress,
+) -> Result<Joined> {
+    let mut views = Vec::with_capacity(plan.views.len());
+    let total = Some(plan.views.len() as u64);
+    for (done, (view, keys)) in plan.views.iter().zip(&spine.keys).enumerate() {
+        progress(Progress { phase: "match", done: done as u64, total, unit: "views" });
+        views.push(join_view(snapshot, view, mode, keys, &spine.times, shards)?);
+    }
+    Ok(Joined { views })
+}
+
+fn join_view(
+    snapshot: &Snapshot,
+    plan: &ViewPlan,
+    mode: Option<MatchMode>,
+    keys: &[Option<EntityKey>],
+    times: &[TimestampUs],
+    shards: u16,
+) -> Result<JoinedView> {
+    let cut = Cut {
+        mode: mode.unwrap_or(plan.view.default_mode()),
+        default_mode: plan.view.default_mode(),
+        snapshot: snapshot.at(),
+        ttl: plan.view.ttl,
+    };
+    let spine = Spine::new(keys, times)?;
+    let mut joined = JoinedView {
+        columns: plan.columns.clone(),
+        nulls: plan.features.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect(),
+        parts: Vec::new(),
+        places: vec![(0, 0); times.len()],
+    };
+    for shard in (0..shards).map(ShardId) {
+        let part = spine.buckets(shard.buckets(shards));
+        if part.keys().is_empty() {
+            continue;
+        }
+        let runs = snapshot.runs(plan.view.history, shard)?;
+        let run_keys = runs.iter().map(|run| run.keys()).collect::<lineate_segment::Result<Vec<_>>>()?;
+        let winners = match_runs(run_keys.iter().map(AsRef::as_ref), &part, &cut);
+        let rows = spine.rows().get(part.probes()).unwrap_or_default();
+        for (number, run) in (0_u32..).zip(&runs) {
+            joined.gather(run.as_ref(), number, &winners, rows, plan)?;
+        }
+    }
+    Ok(joined)
+}
+
+impl JoinedView {
+    /// Gathers the rows that won in one run.
+    fn gather(
+        &mut self,
+        run: &dyn RowSource,
+        number: u32,
+        winners: &[Option<Winner>],
+        spine_rows: &[u32],
+        plan: &ViewPlan,
+    ) -> Result<()> {
+        let won = |winner: &Option<Winner>| {
+            winner.filter(|winner| winner.run == number && winner.outcome == Outcome::Live)
+        };
+        let mut wanted: Vec<(u32, u32)> = winners
+            .iter()
+            .zip(spine_rows)
+            .filter_map(|(winner, row)| Some((won(winner)?.row, *row)))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        wanted.sort_unstable();
+        let mut rows: Vec<u32> = wanted.iter().map(|(row, _)| *row).collect();
+        rows.dedup();
+        self.parts.push(run.gather(&rows, &plan.features)?);
+        let part = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+        let mut index = 0;
+        let mut at = rows.first().copied();
+        for (row, spine_row) in wanted {
+            if at != Some(row) {
+                index += 1;
+                at = Some(row);
+            }
+            if let Some(place) = self.places.get_mut(spine_row as usize) {
+                *place = (part, index);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Joined {
+    /// The feature columns of some spine rows, in spine order.
+    ///
+    /// # Errors
+    /// The parts do not fit together, which gathering should have made impossible.
+    pub(crate) fn rows(&self, plan: &ServicePlan, rows: Range<usize>) -> Result<RecordBatch> {
+        let mut columns: Vec<Option<ArrayRef>> = vec![None; plan.output.fields().len()];
+        for view in &self.views {
+            let places: Vec<(usize, usize)> = view
+                .places
+                .get(rows.clone())
+                .unwrap_or_default()
+                .iter()
+                .map(|(part, row)| (*part as usize, *row as usize))
+                .collect();
+            for (index, (position, nulls)) in view.columns.iter().zip(&view.nulls).enumerate() {
+                let mut arrays: Vec<&dyn Array> = vec![nulls.as_ref()];
+                arrays.extend(
+                    view.parts.iter().filter_map(|part| part.columns().get(index)).map(AsRef::as_ref),
+                );
+                if let Some(column) = columns.get_mut(*position) {
+                    *column = Some(interleave(&arrays, &places)?);
+                }
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let columns = columns.into_iter().flatten().collect();
+        Ok(RecordBatch::try_new_with_options(plan.output.clone(), columns, &options)?)
+    }
+}
