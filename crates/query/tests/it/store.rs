@@ -1,0 +1,79 @@
+//! A store in a temporary directory, with the verbs tests use.
+
+use std::{path::Path, sync::Arc};
+
+use lineate_node::{
+    Node, SystemClock,
+    api::{LoadFile, LoadReport, LoadRequest, OnProgress, Options},
+};
+use lineate_query::{DatasetReport, DatasetRequest, Result};
+use lineate_state::catalog::authored::Definitions;
+use lineate_types::{MatchMode, Principal, TimestampUs};
+use serde_json::json;
+
+pub fn tester() -> Principal {
+    Principal("local:tester".into())
+}
+
+pub fn quiet() -> OnProgress {
+    Arc::new(|_| ())
+}
+
+/// Weather by airport with a created time and a TTL, used twice in the service under two keys.
+pub fn definitions() -> Definitions {
+    serde_json::from_value(json!({
+        "project": "flights",
+        "entities": [{"name": "airport", "keys": [{"name": "origin", "type": "string"}]}],
+        "views": [{
+            "name": "weather", "entity": "airport", "event_time": "event_timestamp",
+            "created_time": "created_timestamp", "ttl": "3h", "owner": "ops@example.com",
+            "features": [{"name": "temp", "type": "float64"}, {"name": "wind_dir", "type": "int64"}]
+        }],
+        "services": [{
+            "name": "delay_model",
+            "features": ["weather.temp", {"view": "weather", "as": "dest_weather", "keys": {"origin": "dest"}}]
+        }]
+    }))
+    .expect("valid definitions")
+}
+
+pub async fn open(path: &Path, shards: u16) -> Node {
+    let options = Options { data_dir: path.to_owned(), shards, clock: Arc::new(SystemClock) };
+    Node::open(options).await.expect("the store opens")
+}
+
+pub async fn upload(node: &Node, content: &str) -> u64 {
+    let mut sink = node.upload().await.expect("uploads");
+    sink.write(content.to_owned().into()).await.expect("writes");
+    sink.finish().await.expect("finishes").id
+}
+
+pub async fn ingest(node: &Node, view: &str, content: &str) -> lineate_node::Result<LoadReport> {
+    let upload = upload(node, content).await;
+    let request = LoadRequest {
+        project: None,
+        view: view.parse().expect("a name"),
+        files: vec![LoadFile { path: "rows.ndjson".into(), upload }],
+        again: false,
+    };
+    node.ingest(&tester(), request, quiet()).await
+}
+
+pub async fn create(
+    node: &Node,
+    spine: &str,
+    mode: Option<MatchMode>,
+    snapshot: Option<TimestampUs>,
+) -> Result<DatasetReport> {
+    let request = DatasetRequest {
+        project: None,
+        name: "delays".parse().expect("a name"),
+        service: "delay_model".parse().expect("a name"),
+        spine: upload(node, spine).await,
+        spine_path: "spine.csv".into(),
+        time_column: "event_timestamp".into(),
+        mode,
+        snapshot,
+    };
+    lineate_query::create(node, &tester(), request, quiet()).await
+}
