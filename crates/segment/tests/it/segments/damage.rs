@@ -2,13 +2,13 @@
 //! another answer.
 
 use lineate_segment::{Error, Segment, SegmentInfo, matcher::Cut, run::RowSource, segment::CommitSource};
-use lineate_storage::blob::MemBlobs;
-use lineate_types::{ErrorKind, HasKind, MatchMode, TimestampUs};
+use lineate_storage::blob::{BlobStore, MemBlobs};
+use lineate_types::{ErrorKind, HasKind, Hash, MatchMode, TimestampUs};
 use proptest::prelude::*;
 
 use super::{wide::*, write};
 
-const ROWS: usize = 400;
+const ROWS: usize = 150;
 
 fn written() -> (MemBlobs, SegmentInfo) {
     let (view, blobs) = (wide_view(), MemBlobs::new());
@@ -41,31 +41,49 @@ fn assert_honest(result: Result<String, Error>, expected: &str) -> Result<(), Te
     Ok(())
 }
 
+thread_local! {
+    /// Written once, and made whole again after each damage.
+    static WRITTEN: (MemBlobs, SegmentInfo, String) = {
+        let (blobs, info) = written();
+        let expected = read_all(&blobs, &info).expect("whole");
+        (blobs, info, expected)
+    };
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
     #[test]
     fn a_flipped_byte_is_found(in_index in any::<bool>(), place in any::<prop::sample::Index>()) {
-        let (blobs, info) = written();
-        let expected = read_all(&blobs, &info).expect("whole");
-        let (hash, bytes) = match in_index {
-            true => (info.key_index, info.key_index_bytes),
-            false => (info.segment, info.segment_bytes),
-        };
-        prop_assert!(blobs.flip(&hash, place.index(bytes as usize)));
-        assert_honest(read_all(&blobs, &info), &expected)?;
+        WRITTEN.with(|(blobs, info, expected)| {
+            let (hash, bytes) = damaged(info, in_index);
+            prop_assert!(blobs.flip(&hash, place.index(bytes as usize)));
+            let result = read_all(blobs, info);
+            prop_assert!(blobs.flip(&hash, place.index(bytes as usize)));
+            assert_honest(result, expected)
+        })?;
     }
 
     #[test]
     fn a_shortened_blob_is_found(in_index in any::<bool>(), place in any::<prop::sample::Index>()) {
-        let (blobs, info) = written();
-        let (hash, bytes) = match in_index {
-            true => (info.key_index, info.key_index_bytes),
-            false => (info.segment, info.segment_bytes),
-        };
-        prop_assert!(blobs.shorten(&hash, place.index(bytes as usize)));
-        let cause = read_all(&blobs, &info).expect_err("short");
-        prop_assert_eq!(cause.kind(), ErrorKind::Corrupt, "{}", cause);
+        WRITTEN.with(|(blobs, info, _)| {
+            let (hash, bytes) = damaged(info, in_index);
+            let whole = blobs.read(&hash).expect("whole");
+            prop_assert!(blobs.shorten(&hash, place.index(bytes as usize)));
+            let cause = read_all(blobs, info).expect_err("short");
+            prop_assert!(blobs.lose(&hash));
+            blobs.put(&whole).expect("room");
+            prop_assert_eq!(cause.kind(), ErrorKind::Corrupt, "{}", cause);
+            Ok(())
+        })?;
+    }
+}
+
+/// The blob to damage, and its size.
+fn damaged(info: &SegmentInfo, in_index: bool) -> (Hash, u64) {
+    match in_index {
+        true => (info.key_index, info.key_index_bytes),
+        false => (info.segment, info.segment_bytes),
     }
 }
 
