@@ -150,8 +150,8 @@ impl Group {
         (self.leads() && self.is_warm(now, warm)).then(|| self.times.ceiling_due())
     }
 
-    /// Lowers the ceiling to what this leader used, so that its successor need not wait. Nothing may be asked
-    /// of the group afterwards; it is done when everything proposed is applied.
+    /// Lowers the ceiling to what this leader used, so that its successor need not wait; it is done when
+    /// everything proposed is applied. Whatever is stamped afterwards raises it again.
     pub fn release(&mut self) {
         if self.check_leads().is_ok()
             && let Some(at) = self.times.released()

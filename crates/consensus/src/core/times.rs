@@ -194,7 +194,9 @@ impl Times {
             Mark::Commit(at) => Some(TimestampUs(at.0.saturating_sub(1))),
             _ => None,
         });
-        let as_of = self.present(now).min(self.applied.ceiling).min(unapplied.unwrap_or(TimestampUs::MAX));
+        // A ceiling that was lowered counts at once, even where it is not applied yet.
+        let ceiling = self.applied.ceiling.min(self.appended.ceiling);
+        let as_of = self.present(now).min(ceiling).min(unapplied.unwrap_or(TimestampUs::MAX));
         if let Some(tenure) = &mut self.tenure {
             tenure.answered = tenure.answered.max(as_of);
         }

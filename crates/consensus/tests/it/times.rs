@@ -127,6 +127,22 @@ fn after_a_clean_stop_the_first_command_need_not_wait() {
 }
 
 #[test]
+fn a_read_that_is_answered_while_the_leader_goes_stays_below_what_its_successor_stamps() {
+    let mut cluster = lone();
+    read(&mut cluster);
+    let now = cluster.clock(0);
+    let core = &mut cluster.peers[0].core;
+    core.read(now, false).unwrap();
+    core.release();
+    // The read is confirmed, the lowered ceiling still waits for the disk.
+    core.ready().unwrap().unwrap();
+    cluster.now_us += 1_000;
+    let later = cluster.clock(0);
+    let done = cluster.peers[0].core.reads_done(later, false);
+    assert_eq!(done.answered[0].1.as_of, now, "not above the ceiling the leader leaves behind");
+}
+
+#[test]
 fn a_close_keeps_later_commands_above_it_and_waits_for_the_clock() {
     let mut cluster = lone();
     let now = cluster.clock(0);
