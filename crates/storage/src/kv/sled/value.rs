@@ -157,7 +157,7 @@ mod tests {
     fn a_short_value_is_these_bytes() {
         let pairs = encode(b"key", b"value");
         let text: Vec<_> = pairs.iter().map(|(key, value)| format!("{} {}", hex(key), hex(value))).collect();
-        expect![[""]].assert_eq(&text.join("\n"));
+        expect!["016b6579 01000325de6776616c7565"].assert_eq(&text.join("\n"));
     }
 
     #[test]
@@ -170,7 +170,12 @@ mod tests {
                 format!("{} {} ({} bytes)", hex(key), hex(&value[..22.min(value.len())]), value.len())
             })
             .collect();
-        expect![[""]].assert_eq(&text.join("\n"));
+        expect![[r#"
+            016b6579 01018b6c7187018001000000000003000000cb023750 (22 bytes)
+            0200036b657900000000 0102617591bd07070707070707070707070707070707 (49158 bytes)
+            0200036b657900000001 0102c7a4a23807070707070707070707070707070707 (49158 bytes)
+            0200036b657900000002 01026514369807 (7 bytes)"#]]
+        .assert_eq(&text.join("\n"));
     }
 
     #[test]

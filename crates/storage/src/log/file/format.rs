@@ -28,6 +28,7 @@ pub(super) const FRAME_BODY: u64 = 2 * limits::LOG_BATCH_BYTES as u64;
 const FILE_MAGIC: [u8; 8] = *b"LINEALOG";
 const MARK_MAGIC: u32 = u32::from_le_bytes(*b"LNMK");
 const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"LNFR");
+const CONTINUED_MAGIC: u32 = u32::from_le_bytes(*b"LNNX");
 const TRAILER_MAGIC: u32 = u32::from_le_bytes(*b"LNND");
 const CHAIN_DOMAIN: &str = "lineate 2026 raft log chain v1";
 
@@ -263,6 +264,18 @@ pub(super) fn mark(place: Place, number: u64) -> [u8; MARK] {
     writer.put(&MARK_MAGIC.to_le_bytes());
     writer.put(&place.checksum(&[&number.to_le_bytes()]).to_le_bytes());
     writer.put(&number.to_le_bytes());
+    bytes
+}
+
+/// The note behind the last frame of a file that another file follows, so that its loss shows. It stands where
+/// the header of a frame would.
+pub(super) fn continued(place: Place) -> [u8; MARK] {
+    let next = place.sequence + 1;
+    let mut bytes = [0; MARK];
+    let mut writer = Fields(&mut bytes);
+    writer.put(&CONTINUED_MAGIC.to_le_bytes());
+    writer.put(&place.checksum(&[&next.to_le_bytes()]).to_le_bytes());
+    writer.put(&next.to_le_bytes());
     bytes
 }
 

@@ -3,12 +3,13 @@
 //! An append is written as one unit and synced before the next begins, so at most one unit can be torn, and its
 //! frame was never acknowledged. What a tear leaves: sectors wholly written or wholly zero, or a prefix followed
 //! by zeros. Everything else was changed after it was written, and may have been acknowledged:
+//! - a note that another file follows, where none does;
 //! - a mark that says the frame was synced, or a frame with a higher number behind it;
 //! - a frame that is there from header to trailer, no sector missing, and does not verify;
 //! - a header that is neither whole nor missing, or bytes behind the end of the frame.
 
 use super::format::{
-    FRAME_HEADER, FRAME_TRAILER, FrameHeader, MARK, Place, SECTOR, mark, read_mark, trailer,
+    FRAME_HEADER, FRAME_TRAILER, FrameHeader, MARK, Place, SECTOR, continued, mark, read_mark, trailer,
 };
 
 const ZEROS: [u8; SECTOR as usize] = [0; SECTOR as usize];
@@ -36,6 +37,9 @@ pub(super) fn judge(unit: Place, bytes: &[u8], number: u64) -> Tail {
     let Some(end) = end_of_content(bytes.get(MARK..).unwrap_or_default()).map(|end| end + MARK) else {
         return Tail::Clean;
     };
+    if bytes.get(MARK..2 * MARK) == Some(&continued(unit.after(MARK as u64))) {
+        return damaged("it says that another file follows, which is missing".to_owned());
+    }
     if let Some(later) = later_evidence(unit, bytes.get(..end).unwrap_or(bytes), number) {
         return damaged(format!("frame {number} does not verify, and {later}"));
     }

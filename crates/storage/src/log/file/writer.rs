@@ -8,7 +8,8 @@ use lineate_types::GroupId;
 use super::{
     FileLog, Location,
     format::{
-        Chain, FRAME_BODY, FileHeader, FrameKind, Place, RecordHeader, RecordKind, SECTOR, encode_vote, mark,
+        Chain, FRAME_BODY, FileHeader, FrameKind, MARK, Place, RecordHeader, RecordKind, SECTOR, continued,
+        encode_vote, mark,
     },
     frame::{FrameBuilder, Unit},
     log_file::{LogFile, sync_failed},
@@ -166,8 +167,13 @@ impl FileLog {
         header.file_bytes = self.options.file_bytes.max(least_bytes).next_multiple_of(SECTOR);
         let head = self.head(unit, writer.number).finish(FrameKind::Head, number, &header.chain());
         let file = LogFile::create(self.disk.as_ref(), &self.directory, &header, &head.bytes)?;
+        let full = self.file(writer.unit.sequence)?;
+        let note_place = writer.unit.after(MARK as u64);
         *writer = Writer::new(unit.after(head.bytes.len() as u64), number, head.chain);
         self.write_shared().add_file(file);
+        let noted = full.file.write_at(note_place.offset, &continued(note_place));
+        noted.map_err(|source| Error::io("end", &full.path, source))?;
+        full.file.sync().map_err(|source| sync_failed(&full.path, &source))?;
         self.move_entries(writer)
     }
 
@@ -217,13 +223,15 @@ impl FileLog {
     /// Removes the oldest files, as long as nothing in them is needed. One at a time, each durably, so that a
     /// crash never leaves a gap.
     fn remove_dead_files(&self, writer: &Writer) -> Result<()> {
-        while let Some(file) = self.read_shared().dead_file(writer.unit.sequence) {
+        loop {
+            // The guard must be gone before the state is changed below.
+            let dead = self.read_shared().dead_file(writer.unit.sequence);
+            let Some(file) = dead else { return Ok(()) };
             self.disk.remove(&file.path).map_err(|source| Error::io("remove", &file.path, source))?;
             let synced = self.disk.sync_directory(&self.directory);
             synced.map_err(|source| sync_failed(&self.directory, &source))?;
             self.write_shared().remove_file(file.sequence);
         }
-        Ok(())
     }
 }
 
