@@ -14,6 +14,10 @@ use lineate_types::{HistoryId, ShardId, TimestampUs, limits};
 
 use crate::{Result, push::rows_by_shard};
 
+/// The ordinal of a load's first row. Streamed rows begin at 0. A load's commit time comes from the meta group, a
+/// streamed batch's from its shard, so the two can be equal: then the ordinals still differ, and the load wins.
+const LOAD_ORDINALS: i64 = 1 << 62;
+
 /// Takes the canonical rows of a load and leaves segments.
 pub(crate) struct ShardWriter<'a> {
     blobs: &'a dyn BlobStore,
@@ -38,7 +42,7 @@ impl<'a> ShardWriter<'a> {
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         for (shard, rows) in rows_by_shard(batch, &self.schema, self.shards)? {
             let ordinals: Vec<i64> =
-                rows.iter().map(|row| (self.rows + u64::from(*row)).cast_signed()).collect();
+                rows.iter().map(|row| LOAD_ORDINALS + (self.rows + u64::from(*row)).cast_signed()).collect();
             let part = take_record_batch(batch, &UInt32Array::from(rows))?;
             let sorter = self.sorters.entry(shard).or_insert_with(|| RunSorter::new(self.schema.clone()));
             sorter.push(&part, ordinals.into_iter())?;

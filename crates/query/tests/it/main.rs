@@ -1,4 +1,5 @@
 //! Training sets through a real node: real log, real kv, real blobs, in a temporary directory.
 
+mod online;
 mod store;
 mod training_sets;

@@ -11,16 +11,16 @@ use lineate_state::catalog::authored::Definitions;
 use lineate_types::{MatchMode, Principal, TimestampUs};
 use serde_json::json;
 
-pub fn tester() -> Principal {
+pub(crate) fn tester() -> Principal {
     Principal("local:tester".into())
 }
 
-pub fn quiet() -> OnProgress {
+pub(crate) fn quiet() -> OnProgress {
     Arc::new(|_| ())
 }
 
 /// Weather by airport with a created time and a TTL, used twice in the service under two keys.
-pub fn definitions() -> Definitions {
+pub(crate) fn definitions() -> Definitions {
     serde_json::from_value(json!({
         "project": "flights",
         "entities": [{"name": "airport", "keys": [{"name": "origin", "type": "string"}]}],
@@ -37,18 +37,18 @@ pub fn definitions() -> Definitions {
     .expect("valid definitions")
 }
 
-pub async fn open(path: &Path, shards: u16) -> Node {
+pub(crate) async fn open(path: &Path, shards: u16) -> Node {
     let options = Options { data_dir: path.to_owned(), shards, clock: Arc::new(SystemClock) };
     Node::open(options).await.expect("the store opens")
 }
 
-pub async fn upload(node: &Node, content: &str) -> u64 {
+pub(crate) async fn upload(node: &Node, content: &str) -> u64 {
     let mut sink = node.upload().await.expect("uploads");
     sink.write(content.to_owned().into()).await.expect("writes");
     sink.finish().await.expect("finishes").id
 }
 
-pub async fn ingest(node: &Node, view: &str, content: &str) -> lineate_node::Result<LoadReport> {
+pub(crate) async fn ingest(node: &Node, view: &str, content: &str) -> lineate_node::Result<LoadReport> {
     let upload = upload(node, content).await;
     let request = LoadRequest {
         project: None,
@@ -59,16 +59,27 @@ pub async fn ingest(node: &Node, view: &str, content: &str) -> lineate_node::Res
     node.ingest(&tester(), request, quiet()).await
 }
 
-pub async fn create(
+pub(crate) async fn create(
     node: &Node,
+    spine: &str,
+    mode: Option<MatchMode>,
+    snapshot: Option<TimestampUs>,
+) -> Result<DatasetReport> {
+    create_named(node, "delays", "delay_model", spine, mode, snapshot).await
+}
+
+pub(crate) async fn create_named(
+    node: &Node,
+    name: &str,
+    service: &str,
     spine: &str,
     mode: Option<MatchMode>,
     snapshot: Option<TimestampUs>,
 ) -> Result<DatasetReport> {
     let request = DatasetRequest {
         project: None,
-        name: "delays".parse().expect("a name"),
-        service: "delay_model".parse().expect("a name"),
+        name: name.parse().expect("a name"),
+        service: service.parse().expect("a name"),
         spine: upload(node, spine).await,
         spine_path: "spine.csv".into(),
         time_column: "event_timestamp".into(),
