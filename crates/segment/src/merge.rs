@@ -41,6 +41,7 @@ pub fn merge_runs(
 ) -> Result<SegmentInfo> {
     let keys = runs.iter().map(|run| run.keys()).collect::<Result<Vec<_>>>()?;
     let mut writer = SegmentWriter::new(blobs, history, schema, CommitSource::Column)?;
+    runs.iter().try_for_each(|run| writer.check_columns(*run))?;
     let mut batch = MergeBatch::new(runs);
     let mut most_rows = FIRST_ROWS;
     let mut heads = vec![0; keys.len()];

@@ -93,14 +93,43 @@ impl KeyIndex {
     /// # Errors
     /// The block cannot be read or is damaged.
     pub fn find(&self, key: KeyRef<'_>) -> Result<Option<KeyRows>> {
-        let after = self.directory.partition_point(|entry| entry.key() <= key);
-        let Some(entry) = after.checked_sub(1).and_then(|position| self.directory.get(position)) else {
-            return Ok(None);
-        };
-        if entry.bucket != key.bucket {
-            return Ok(None);
+        Ok(self.find_all([key])?.first().map(|(_, rows)| *rows))
+    }
+
+    /// Those of some ascending keys that the segment has, with their rows. Reads each block once.
+    ///
+    /// # Errors
+    /// A block cannot be read or is damaged.
+    pub fn find_all<'k>(
+        &self,
+        keys: impl IntoIterator<Item = KeyRef<'k>>,
+    ) -> Result<Vec<(KeyRef<'k>, KeyRows)>> {
+        let mut found = Vec::new();
+        let mut last: Option<(usize, Bytes)> = None;
+        for key in keys {
+            let Some(position) = self.directory.partition_point(|entry| entry.key() <= key).checked_sub(1)
+            else {
+                continue;
+            };
+            let Some(entry) = self.directory.get(position).filter(|entry| entry.bucket == key.bucket) else {
+                continue;
+            };
+            let block = match last.take() {
+                Some((held, block)) if held == position => block,
+                _ => self.read_block(entry)?,
+            };
+            found.extend(self.find_in_block(entry, block.clone(), key)?.map(|rows| (key, rows)));
+            last = Some((position, block));
         }
-        let mut block = self.read_block(entry)?;
+        Ok(found)
+    }
+
+    fn find_in_block(
+        &self,
+        entry: &BlockEntry,
+        mut block: Bytes,
+        key: KeyRef<'_>,
+    ) -> Result<Option<KeyRows>> {
         let mut first = entry.first_row;
         for _ in 0..entry.keys {
             let (bytes, count) = self.take_entry(&mut block)?;

@@ -3,7 +3,7 @@
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
     compute::{concat_batches, interleave},
-    datatypes::{Field, SchemaRef},
+    datatypes::{Field, FieldRef, SchemaRef},
 };
 
 use crate::{Error, Result};
@@ -46,6 +46,24 @@ impl RowBatches {
         self.batches.push(batch);
         self.join_small_batches();
         Ok(start)
+    }
+
+    /// The columns of all batches, each name once.
+    pub(crate) fn columns(&self) -> Vec<FieldRef> {
+        let mut columns: Vec<FieldRef> = Vec::new();
+        let mut last: Option<&SchemaRef> = None;
+        for schema in self.batches.iter().map(RecordBatch::schema_ref) {
+            if last.is_some_and(|last| last.fields() == schema.fields()) {
+                continue;
+            }
+            last = Some(schema);
+            for field in schema.fields() {
+                if columns.iter().all(|column| column.name() != field.name()) {
+                    columns.push(field.clone());
+                }
+            }
+        }
+        columns
     }
 
     /// The named columns of some rows, in the order asked for. A nullable column that a batch does not have is

@@ -14,7 +14,10 @@ mod sorter;
 
 use std::sync::Arc;
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{FieldRef, SchemaRef},
+};
 
 use crate::Result;
 
@@ -31,6 +34,9 @@ pub trait RowSource: Send + Sync {
     /// # Errors
     /// The run cannot be read.
     fn keys(&self) -> Result<Arc<RunKeys>>;
+
+    /// Every column that rows of the run were written with, whichever version of the view wrote them.
+    fn columns(&self) -> Vec<FieldRef>;
 
     /// The columns of `schema`, by name, of some rows. `rows` never descend; a row may repeat. A nullable
     /// column that a row was written without is null.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray},
     buffer::{BooleanBuffer, NullBuffer},
-    datatypes::{Field, Schema, SchemaRef},
+    datatypes::{Field, FieldRef, Schema, SchemaRef},
 };
 use lineate_types::TimestampUs;
 
@@ -56,6 +56,10 @@ impl SortedRun {
 impl RowSource for SortedRun {
     fn keys(&self) -> Result<Arc<RunKeys>> {
         Ok(self.keys.clone())
+    }
+
+    fn columns(&self) -> Vec<FieldRef> {
+        self.batches.columns()
     }
 
     fn gather(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {

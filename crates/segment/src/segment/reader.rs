@@ -1,6 +1,9 @@
 //! Reads a segment: its keys and times whole or for one key, its columns for the rows asked for.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use arrow::{
     array::{
@@ -8,7 +11,7 @@ use arrow::{
         new_null_array,
     },
     compute::{concat_batches, take_record_batch},
-    datatypes::{DataType as ArrowType, Field, Int64Type, Schema, SchemaRef},
+    datatypes::{DataType as ArrowType, Field, FieldRef, Int64Type, Schema, SchemaRef},
 };
 use lineate_storage::blob::BlobStore;
 use lineate_types::{EntityKey, TimestampUs};
@@ -35,8 +38,8 @@ use crate::{
     schema::{COMMIT_TIME_COLUMN, DELETED_COLUMN, ORDINAL_COLUMN},
 };
 
-/// An open segment: its footer and the directory of its key index are held, nothing else. Whoever matches it
-/// often keeps what [`RowSource::keys`] returns.
+/// An open segment: its footer and the directory of its key index are held, nothing else until
+/// [`Self::hold_keys`].
 pub struct Segment {
     info: SegmentInfo,
     file: CheckedFile,
@@ -46,6 +49,7 @@ pub struct Segment {
     row_group_starts: Vec<u64>,
     event_time: Arc<Field>,
     created_time: Option<Arc<Field>>,
+    held_keys: OnceLock<Arc<RunKeys>>,
 }
 
 /// Rows decoded at a time.
@@ -87,7 +91,16 @@ impl Segment {
             return Err(file.corrupt(format!("it has {rows} rows; its manifest says {}", info.rows)));
         }
         let (event_time, created_time) = time_fields(&metadata).map_err(|why| file.corrupt(why))?;
-        Ok(Self { info: info.clone(), file, index, metadata, row_group_starts, event_time, created_time })
+        Ok(Self {
+            info: info.clone(),
+            file,
+            index,
+            metadata,
+            row_group_starts,
+            event_time,
+            created_time,
+            held_keys: OnceLock::new(),
+        })
     }
 
     /// What the manifest says of it.
@@ -101,34 +114,57 @@ impl Segment {
     }
 
     /// The latest row of a key that is visible at a time. Reads one block of the key index and, if the key is
-    /// here, the pages that hold its times.
+    /// here, the pages that hold its times; nothing after [`Self::hold_keys`].
     ///
     /// # Errors
     /// The segment cannot be read or is damaged.
     pub fn find(&self, key: &EntityKey, at: TimestampUs, cut: &Cut) -> Result<Option<Candidate>> {
-        match self.keys_of(key)? {
-            Some(keys) => Ok(find(&keys, key, at, cut)),
-            None => Ok(None),
-        }
+        let keys = self.keys_of([KeyRef::of(key)])?;
+        Ok(find(&keys, key, at, cut))
     }
 
-    /// The key part of the rows of one key, if there are any.
+    /// The key part of the rows of some keys, given ascending and distinct, as those of a spine are: for many
+    /// lookups at once, and for spines so small that the whole key part is not worth reading. Keys that are
+    /// not here are left out; others may be there too.
+    ///
+    /// # Errors
+    /// The keys do not ascend, or the segment cannot be read or is damaged.
+    pub fn keys_of<'k>(&self, keys: impl IntoIterator<Item = KeyRef<'k>>) -> Result<Arc<RunKeys>> {
+        if let Some(held) = self.held_keys.get() {
+            return Ok(held.clone());
+        }
+        let found = self.index.find_all(keys)?;
+        let mut table = KeyTable::with_capacity(found.len());
+        let mut starts = Vec::with_capacity(found.len() + 1);
+        let mut ranges = Vec::with_capacity(found.len());
+        let mut total = 0_u32;
+        for (key, rows) in found {
+            table.push(key)?;
+            starts.push(total);
+            total = total.saturating_add(rows.count);
+            ranges.push(rows.first..rows.first.saturating_add(rows.count));
+        }
+        starts.push(total);
+        if !ranges.is_sorted_by(|a, b| a.end <= b.start) {
+            return Err(self.file.corrupt("the rows of its keys overlap"));
+        }
+        let first_rows = ranges.iter().map(|range| range.start).collect();
+        let keys = RunKeys::subset(table, starts, first_rows, self.times(&ranges)?);
+        keys.map(Arc::new).map_err(|cause| self.file.corrupt(cause.to_string()))
+    }
+
+    /// Keeps the whole key part in memory ([`RunKeys::memory_bytes`]) for as long as this value lives, so that
+    /// finding reads nothing.
     ///
     /// # Errors
     /// The segment cannot be read or is damaged.
-    pub fn keys_of(&self, key: &EntityKey) -> Result<Option<RunKeys>> {
-        let key = KeyRef::of(key);
-        let Some(rows) = self.index.find(key)? else { return Ok(None) };
-        let mut table = KeyTable::with_capacity(1);
-        table.push(key)?;
-        let end = rows.first.saturating_add(rows.count);
-        let times = self.times(rows.first..end)?;
-        let keys = RunKeys::subset(table, vec![0, rows.count], vec![rows.first], times);
-        keys.map(Some).map_err(|cause| self.file.corrupt(cause.to_string()))
+    pub fn hold_keys(&self) -> Result<Arc<RunKeys>> {
+        let keys = self.keys()?;
+        Ok(self.held_keys.get_or_init(|| keys).clone())
     }
 
-    /// The times of a range of rows.
-    fn times(&self, rows: Range<u32>) -> Result<RowTimes> {
+    /// The times of some ranges of rows, which ascend.
+    fn times(&self, ranges: &[Range<u32>]) -> Result<RowTimes> {
         let mut fields = vec![self.event_time.clone()];
         fields.extend(self.created_time.clone());
         fields.push(Arc::new(Field::new(DELETED_COLUMN, ArrowType::Boolean, false)));
@@ -142,7 +178,7 @@ impl Segment {
             let data_type = self.event_time.data_type().clone();
             fields.push(Arc::new(Field::new(COMMIT_TIME_COLUMN, data_type, false)));
         }
-        let batch = self.read(&[rows], &Arc::new(Schema::new(fields)))?;
+        let batch = self.read(ranges, &Arc::new(Schema::new(fields)))?;
         let missing = |name: &str| self.file.corrupt(format!("column `{name}` is of another type"));
         let times = |name: &str| -> Result<&TimestampMicrosecondArray> {
             let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt());
@@ -169,7 +205,7 @@ impl Segment {
         })
     }
 
-    /// The columns of `schema` of some ranges of rows, which ascend and do not touch.
+    /// The columns of `schema` of some ranges of rows, which ascend and are not empty.
     fn read(&self, ranges: &[Range<u32>], schema: &SchemaRef) -> Result<RecordBatch> {
         let rows: usize = ranges.iter().map(|range| range.len()).sum();
         let stored = self.decode(ranges, schema)?;
@@ -272,10 +308,18 @@ impl Segment {
 
 impl RowSource for Segment {
     fn keys(&self) -> Result<Arc<RunKeys>> {
+        if let Some(held) = self.held_keys.get() {
+            return Ok(held.clone());
+        }
         let (keys, starts) = self.index.load()?;
-        let times = self.times(0..self.info.rows as u32)?;
+        // The key index counts rows in 32 bits, and as many as the manifest.
+        let times = self.times(&[0..self.info.rows as u32])?;
         let keys = RunKeys::new(keys, starts, times);
         keys.map(Arc::new).map_err(|cause| self.file.corrupt(cause.to_string()))
+    }
+
+    fn columns(&self) -> Vec<FieldRef> {
+        self.stored_schema().fields().iter().cloned().collect()
     }
 
     fn gather(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {

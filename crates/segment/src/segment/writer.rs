@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use arrow::{
     array::{AsArray, RecordBatch, TimestampMicrosecondArray},
     compute::{concat_batches, max, min},
-    datatypes::{SchemaRef, TimestampMicrosecondType},
+    datatypes::{FieldRef, SchemaRef, TimestampMicrosecondType},
 };
 use lineate_storage::blob::{BlobStore, BlobWriter};
 use lineate_types::{Bucket, HistoryId, TimestampUs, limits};
@@ -24,7 +24,7 @@ use crate::{
     key_index::{KeyIndexWriter, SegmentChecksums},
     logical_hash::TableHasher,
     run::{KeyRef, RowSource, SortedRun},
-    schema::ViewSchema,
+    schema::{COMMIT_TIME_COLUMN, ORDINAL_COLUMN, ViewSchema},
 };
 
 /// Where readers of a segment find the commit times of its rows.
@@ -92,6 +92,24 @@ impl SegmentWriter {
     /// the ordinal.
     pub fn stored_schema(&self) -> &SchemaRef {
         &self.stored
+    }
+
+    /// Checks that the segment has a place for every column of a run, so that none is lost.
+    ///
+    /// # Errors
+    /// The run has rows of a newer version of the view than this segment is written as.
+    pub fn check_columns(&self, run: &dyn RowSource) -> Result<()> {
+        let is_lost = |column: &FieldRef| {
+            let is_reserved = [COMMIT_TIME_COLUMN, ORDINAL_COLUMN].contains(&column.name().as_str());
+            !is_reserved && self.stored.column_with_name(column.name()).is_none()
+        };
+        match run.columns().iter().find(|column| is_lost(column)) {
+            None => Ok(()),
+            Some(column) => Err(Error::Invalid(format!(
+                "column `{}` would be lost; write the rows as the newest version of the view",
+                column.name()
+            ))),
+        }
     }
 
     /// Adds the next rows in run order; `keys` says how many of them, in turn, are of which key.
@@ -247,6 +265,7 @@ pub fn write_run(
     commit: CommitSource,
 ) -> Result<SegmentInfo> {
     let mut writer = SegmentWriter::new(blobs, history, schema, commit)?;
+    writer.check_columns(run)?;
     let stored = writer.stored_schema().clone();
     let keys = run.run_keys();
     let mut position = 0;

@@ -254,6 +254,13 @@ proptest! {
         let spine = Spine::new(&case.keys(), &case.times()).expect("as many times as keys");
         let expected = case.expected();
         prop_assert_eq!(&matched(&sources, &spine, case.labels.len(), &cut), &expected);
+        let whole: Vec<Arc<RunKeys>> = segments.iter().map(|run| run.keys().expect("readable")).collect();
+        let asked = segments.iter().map(|run| run.keys_of(spine.keys().iter()).expect("readable"));
+        let asked: Vec<Arc<RunKeys>> = asked.collect();
+        prop_assert_eq!(
+            match_runs(asked.iter().map(AsRef::as_ref), &spine.whole(), &cut),
+            match_runs(whole.iter().map(AsRef::as_ref), &spine.whole(), &cut)
+        );
         for ((key, at), expected) in case.keys().iter().zip(case.times()).zip(expected) {
             let Some(key) = key else { continue };
             let found = segments.iter().filter_map(|segment| {

@@ -181,6 +181,10 @@ fn versions_of_one_history_share_a_run() {
         }
         assert_eq!(batch.column(2).null_count(), 3);
     }
+    let lossy = write_run(&blobs, HistoryId(7), ViewSchema::of(&first), &run, CommitSource::Column);
+    assert!(lossy.expect_err("refused").to_string().contains("`extra` would be lost"));
+    let lossy = merge_runs(&blobs, HistoryId(7), ViewSchema::of(&first), &[&run, &segment]);
+    assert_eq!(lossy.expect_err("refused").kind(), ErrorKind::Invalid);
     let wrong = Arc::new(arrow::datatypes::Schema::new(vec![arrow_field("id", &DataType::String, true)]));
     assert_eq!(segment.gather(&[0], &wrong).expect_err("of another type").kind(), ErrorKind::Invalid);
 }
@@ -287,6 +291,11 @@ fn a_lookup_reads_a_small_part_of_a_segment() {
     let (read, size) = (blobs.read.load(Ordering::Relaxed), segment.info().segment_bytes);
     assert!(read * 3 < size, "{read} bytes read of {size}");
     assert_eq!(segment.find(&key("77", 99), TimestampUs::MAX, &cut).expect("readable"), None);
+
+    segment.hold_keys().expect("readable");
+    blobs.read.store(0, Ordering::Relaxed);
+    assert_eq!(segment.find(&key("77", 77 % 9), TimestampUs::MAX, &cut).expect("readable"), Some(found));
+    assert_eq!(blobs.read.load(Ordering::Relaxed), 0, "keys that are held are not read again");
 }
 
 #[test]
