@@ -313,7 +313,8 @@ impl RowSource for Segment {
         }
         let (keys, starts) = self.index.load()?;
         // The key index counts rows in 32 bits, and as many as the manifest.
-        let times = self.times(&[0..self.info.rows as u32])?;
+        let every_row = 0..self.info.rows as u32;
+        let times = self.times(std::slice::from_ref(&every_row))?;
         let keys = RunKeys::new(keys, starts, times);
         keys.map(Arc::new).map_err(|cause| self.file.corrupt(cause.to_string()))
     }

@@ -210,7 +210,7 @@ fn best_answer(found: impl Iterator<Item = (Candidate, i64)>, at: TimestampUs, c
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_200, ..ProptestConfig::default() })]
 
     #[test]
     fn matching_answers_as_the_contract_says(case in case()) {
@@ -244,7 +244,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn sealing_never_changes_an_answer(case in case()) {

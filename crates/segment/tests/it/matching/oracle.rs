@@ -36,10 +36,13 @@ pub(crate) enum Answer {
     Expired(i64),
 }
 
+/// Event time, whether there is a created time, created time, commit time, ordinal: the order of rows.
+type Place = (i64, i64, i64, i64, usize);
+
 /// What the contract says.
 pub(crate) fn answer(history: &[Commit], question: &Question) -> Answer {
     let (Some(origin), Some(flight)) = (&question.origin, question.flight) else { return Answer::Absent };
-    let mut with_ttl: Option<((i64, i64, i64, i64, usize), &Row)> = None;
+    let mut with_ttl: Option<(Place, &Row)> = None;
     let mut without_ttl = with_ttl;
     for commit in history {
         for (ordinal, row) in commit.rows.iter().enumerate() {
