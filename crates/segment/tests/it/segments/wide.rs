@@ -103,7 +103,7 @@ fn line(row: usize) -> String {
         format!("\"2013-06-01T00:00:{:02}.000001Z\"", row % 60),
         format!("\"2013-06-{:02}\"", row % 30 + 1),
         format!("\"{:032x}\"", row),
-        format!("\"{{}}{}\"", row % 3),
+        format!("\"[{}]\"", row % 3),
         format!("{row}.123456789"),
         format!("[{row}, null, 3]"),
         format!("[{{\"a\": \"x{row}\", \"b\": [1.5, null]}}, null]"),
