@@ -40,7 +40,9 @@ pub(super) fn judge(unit: Place, bytes: &[u8], number: u64) -> Tail {
     if bytes.get(MARK..2 * MARK) == Some(&continued(unit.after(MARK as u64))) {
         return damaged("it says that another file follows, which is missing".to_owned());
     }
-    if let Some(later) = later_evidence(unit, bytes.get(..end).unwrap_or(bytes), number) {
+    // Marks and headers end in zeros: look at whole sectors.
+    let written = bytes.get(..end.next_multiple_of(SECTOR as usize)).unwrap_or(bytes);
+    if let Some(later) = later_evidence(unit, written, number) {
         return damaged(format!("frame {number} does not verify, and {later}"));
     }
     match FrameHeader::decode(unit.after(MARK as u64), bytes.get(MARK..).unwrap_or_default()) {
