@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use bytes::Bytes;
 use lineate_node::{
     Node, SystemClock,
     api::{LoadFile, LoadReport, LoadRequest, OnProgress, Options},
@@ -42,14 +43,14 @@ pub(crate) async fn open(path: &Path, shards: u16) -> Node {
     Node::open(options).await.expect("the store opens")
 }
 
-pub(crate) async fn upload(node: &Node, content: &str) -> u64 {
+pub(crate) async fn upload(node: &Node, content: impl Into<Bytes>) -> u64 {
     let mut sink = node.upload().await.expect("uploads");
-    sink.write(content.to_owned().into()).await.expect("writes");
+    sink.write(content.into()).await.expect("writes");
     sink.finish().await.expect("finishes").id
 }
 
 pub(crate) async fn ingest(node: &Node, view: &str, content: &str) -> lineate_node::Result<LoadReport> {
-    let upload = upload(node, content).await;
+    let upload = upload(node, content.to_owned()).await;
     let request = LoadRequest {
         project: None,
         view: view.parse().expect("a name"),
@@ -80,7 +81,7 @@ pub(crate) async fn create_named(
         project: None,
         name: name.parse().expect("a name"),
         service: service.parse().expect("a name"),
-        spine: upload(node, spine).await,
+        spine: upload(node, spine.to_owned()).await,
         spine_path: "spine.csv".into(),
         time_column: "event_timestamp".into(),
         mode,
