@@ -13,6 +13,7 @@
 //! Deliberately absent: which shard owns a row, and commit times (see `lineate-state`).
 
 mod convert;
+mod empty;
 mod file;
 mod ipc;
 mod keys;

@@ -11,7 +11,7 @@ use lineate_types::limits;
 
 /// The first row of a canonical batch that is too long, with its bytes.
 pub(super) fn first_too_long(batch: &RecordBatch) -> Option<(usize, u64)> {
-    let bound: usize = batch.columns().iter().map(|column| upper_bound(column)).sum();
+    let bound: usize = batch.columns().iter().map(upper_bound).sum();
     if bound <= limits::ROW_BYTES {
         return None;
     }

@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_empty_array},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions},
     datatypes::{DataType as ArrowType, Schema},
 };
 use lineate_types::{DataType, KeyType, ViewDefinition, limits};
 
 use super::{
-    convert::{Rules, convert, type_depth, unpack},
+    convert::{Rules, convert, unpack},
+    empty::empty_batch,
     refusal::{Refusal, Rows, hint},
     row_bytes,
 };
@@ -67,16 +68,7 @@ impl Intake {
     /// # Errors
     /// As [`Intake::convert`] for a batch of no rows.
     pub fn check_schema(&self, foreign: &Schema) -> Result<()> {
-        for field in foreign.fields() {
-            if type_depth(field.data_type()) > limits::INTAKE_TYPE_DEPTH {
-                let why = format!("its type nests deeper than {}", limits::INTAKE_TYPE_DEPTH);
-                return Err(Error::ColumnType { column: field.name().clone(), why });
-            }
-        }
-        let columns = foreign.fields().iter().map(|field| new_empty_array(field.data_type())).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(0));
-        let empty = RecordBatch::try_new_with_options(Arc::new(foreign.clone()), columns, &options)?;
-        self.convert(&empty, 0).map(|_| ())
+        self.convert(&empty_batch(foreign)?, 0).map(|_| ())
     }
 
     /// The canonical batch of a foreign one, row for row. Columns are found by name, in any order; the
@@ -203,7 +195,7 @@ impl Intake {
     fn check_key_lengths(&self, batch: &RecordBatch, rows: Rows<'_>) -> Result<()> {
         let key_types: Vec<KeyType> = self.schema.keys().iter().map(|key| key.key_type).collect();
         let columns: Vec<_> = batch.columns().iter().zip(key_types).collect();
-        // Every zero byte takes two, a value at most eleven more; the version one.
+        // A zero byte takes two; around a value stand its tag and two more, or it is of 16 bytes at most.
         let bound: usize = columns.iter().map(|(column, _)| 2 * longest(column) + 19).sum::<usize>() + 1;
         if bound <= limits::KEY_BYTES {
             return Ok(());

@@ -6,14 +6,15 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array},
+    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions},
     datatypes::{Field, Schema, SchemaRef},
 };
-use lineate_types::{DataType, KeyType, limits};
+use lineate_types::{DataType, KeyType};
 
 use super::{
     IntakeBatches,
-    convert::{Rules, convert, type_depth},
+    convert::{Rules, convert},
+    empty::empty_batch,
     file::{ForeignFile, Typed, open_typed},
     refusal::{Refusal, Rows, hint},
 };
@@ -82,16 +83,7 @@ impl SpineIntake {
     /// # Errors
     /// As [`SpineIntake::convert`] for a batch of no rows.
     pub fn schema(&self, foreign: &Schema) -> Result<SchemaRef> {
-        for field in foreign.fields() {
-            if type_depth(field.data_type()) > limits::INTAKE_TYPE_DEPTH {
-                let why = format!("its type nests deeper than {}", limits::INTAKE_TYPE_DEPTH);
-                return Err(Error::ColumnType { column: field.name().clone(), why });
-            }
-        }
-        let columns = foreign.fields().iter().map(|field| new_empty_array(field.data_type())).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(0));
-        let empty = RecordBatch::try_new_with_options(Arc::new(foreign.clone()), columns, &options)?;
-        Ok(self.convert(&empty, 0)?.schema())
+        Ok(self.convert(&empty_batch(foreign)?, 0)?.schema())
     }
 
     /// The spine for a foreign batch, row for row. Keys may be null, times may not. `first_row` is the number

@@ -1,6 +1,6 @@
 //! The hash of one array of the type tree, streamed.
 
-use std::ops::Range;
+use std::{iter::once, ops::Range};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, GenericByteArray, GenericByteViewArray, PrimitiveArray, UInt32Array},
@@ -153,10 +153,11 @@ impl Node {
 
 impl Values {
     fn append_valid(&mut self, array: &ArrayRef, nulls: &NullBuffer) -> Result<()> {
-        for (start, end) in nulls.valid_slices() {
-            self.append(array, start..end)?;
+        let mut ranges = nulls.valid_slices().map(|(start, end)| start..end);
+        match self {
+            Self::Fixed { width, values } => append_fixed(array, *width, ranges, values),
+            _ => ranges.try_for_each(|range| self.append(array, range)),
         }
-        Ok(())
     }
 
     /// Adds a range of entries, none of which is null.
@@ -170,7 +171,7 @@ impl Values {
                 }
                 Ok(())
             }
-            Self::Fixed { width, values } => append_fixed(array, *width, range, values),
+            Self::Fixed { width, values } => append_fixed(array, *width, once(range), values),
             Self::Decimal { precision, values } => append_decimals(array, *precision, range, values),
             Self::Variable { lengths, bytes } => append_variable(array, range, lengths, bytes),
             Self::List { lengths, elements } => append_lists(array, range, lengths, elements),
@@ -222,18 +223,25 @@ fn mismatch(found: &ArrowType) -> Error {
     Error::Invalid(format!("an array of type {found} cannot be hashed among values of another type"))
 }
 
-fn append_fixed(array: &ArrayRef, width: usize, range: Range<usize>, values: &mut ByteStream) -> Result<()> {
+/// Adds ranges of values of a fixed width, as they lie in memory.
+fn append_fixed(
+    array: &ArrayRef,
+    width: usize,
+    ranges: impl Iterator<Item = Range<usize>>,
+    values: &mut ByteStream,
+) -> Result<()> {
     let found = match array.data_type() {
         ArrowType::FixedSizeBinary(found) => Some(found.unsigned_abs() as usize),
         other => other.primitive_width(),
     };
-    if found != Some(width) {
-        return Err(mismatch(array.data_type()));
-    }
     let data = array.to_data();
-    let start = (data.offset() + range.start) * width;
-    let bytes = data.buffers().first().and_then(|buffer| buffer.get(start..start + range.len() * width));
-    values.push(bytes.ok_or_else(|| mismatch(array.data_type()))?);
+    let bytes = data.buffers().first().filter(|_| found == Some(width));
+    let bytes = bytes.and_then(|buffer| buffer.get(data.offset() * width..));
+    let bytes = bytes.ok_or_else(|| mismatch(array.data_type()))?;
+    for range in ranges {
+        let held = bytes.get(range.start * width..range.end * width);
+        values.push(held.ok_or_else(|| mismatch(array.data_type()))?);
+    }
     Ok(())
 }
 
@@ -247,7 +255,7 @@ fn append_decimals(
     match array.data_type() {
         ArrowType::Decimal32(..) => widen::<Decimal32Type>(array, range, values),
         ArrowType::Decimal64(..) => widen::<Decimal64Type>(array, range, values),
-        ArrowType::Decimal128(..) if narrow => append_fixed(array, 16, range, values),
+        ArrowType::Decimal128(..) if narrow => append_fixed(array, 16, once(range), values),
         ArrowType::Decimal256(..) if narrow => {
             let decimals: &PrimitiveArray<Decimal256Type> = array.as_primitive();
             for row in range {
@@ -259,7 +267,7 @@ fn append_decimals(
             }
             Ok(())
         }
-        ArrowType::Decimal256(..) => append_fixed(array, 32, range, values),
+        ArrowType::Decimal256(..) => append_fixed(array, 32, once(range), values),
         found => Err(mismatch(found)),
     }
 }

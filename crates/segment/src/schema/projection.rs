@@ -32,3 +32,67 @@ pub fn project(batch: &RecordBatch, to: &ViewSchema) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(to.arrow().clone(), columns, &options)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Array, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
+    use lineate_types::{Feature, HistoryId, KeyColumn, KeyType, Name, ViewDefinition, ViewId};
+
+    use super::*;
+
+    fn version(features: &[(&str, &str)]) -> ViewSchema {
+        let name = |text: &str| Name::new(text).expect("a name");
+        ViewSchema::of(&ViewDefinition {
+            id: ViewId(1),
+            history: HistoryId(1),
+            project: name("p"),
+            name: name("v"),
+            version: 1,
+            entity: name("e"),
+            keys: vec![KeyColumn { name: name("k"), key_type: KeyType::String }],
+            event_time: name("at"),
+            created_time: None,
+            ttl: None,
+            naive_times_are_utc: false,
+            features: features
+                .iter()
+                .map(|(feature, text)| Feature {
+                    name: name(feature),
+                    data_type: text.parse().expect("a type"),
+                })
+                .collect(),
+        })
+    }
+
+    fn rows(schema: &ViewSchema) -> RecordBatch {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec!["x", "y"])),
+            Arc::new(TimestampMicrosecondArray::from(vec![1, 2]).with_timezone("UTC")),
+            Arc::new(Int64Array::from(vec![Some(5), None])),
+            Arc::new(BooleanArray::from(vec![false, true])),
+        ];
+        RecordBatch::try_new(schema.arrow().clone(), columns).expect("canonical")
+    }
+
+    #[test]
+    fn versions_add_features_as_nulls_and_leave_others_out() {
+        let (old, new) = (version(&[("a", "int64")]), version(&[("b", "uuid"), ("a", "int64")]));
+        let batch = rows(&old);
+        let newer = project(&batch, &new).expect("one history");
+        new.check(&newer).expect("canonical");
+        assert_eq!(newer.column(2).null_count(), 2);
+        assert_eq!(newer.column(3).as_ref(), batch.column(2).as_ref());
+        assert_eq!(project(&newer, &old).expect("one history"), batch);
+        assert_eq!(project(&batch, &old).expect("itself"), batch);
+    }
+
+    #[test]
+    fn versions_of_other_histories_are_refused() {
+        let batch = rows(&version(&[("a", "int64")]));
+        assert!(project(&batch, &version(&[("a", "float64")])).is_err());
+        let without_mark = batch.project(&[0, 1, 2]).expect("columns");
+        assert!(project(&without_mark, &version(&[("b", "int64")])).is_err());
+    }
+}

@@ -12,7 +12,7 @@
 //! | bytes | binary of any layout, fixed size too |
 //! | timestamp | timestamps of any unit with a zone, whole microseconds, in range |
 //! | date | date32; date64 at midnight |
-//! | uuid | 16 bytes of fixed size; text |
+//! | uuid | binary of any layout, 16 bytes each; text |
 //! | json | text that is JSON |
 //! | decimal | decimals of any width whose values need no rounding and fit |
 //! | list, vector | lists of any layout; a vector has its length and no null elements |

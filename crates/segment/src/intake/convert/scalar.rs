@@ -65,19 +65,37 @@ pub(super) fn bytes(array: &ArrayRef) -> Result<ArrayRef, Refusal> {
 
 /// 16 bytes, or the text of a uuid.
 pub(super) fn uuid(array: &ArrayRef) -> Result<ArrayRef, Refusal> {
-    if *array.data_type() == ArrowType::FixedSizeBinary(16) {
-        return Ok(array.clone());
+    match array.data_type() {
+        ArrowType::FixedSizeBinary(16) => Ok(array.clone()),
+        ArrowType::Binary | ArrowType::LargeBinary | ArrowType::BinaryView => {
+            let values = bytes(array)?;
+            uuids(values.as_binary::<i32>().iter(), |value| {
+                value
+                    .try_into()
+                    .map_err(|_| format!("expected the 16 bytes of a uuid, found {}", value.len()))
+            })
+        }
+        ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View => {
+            let values = string(array, &DataType::Uuid)?;
+            uuids(values.as_string::<i32>().iter(), value::uuid)
+        }
+        found => Err(Refusal::wrong_type("uuid (16 bytes or text)", found)),
     }
-    let wanted = || Refusal::wrong_type("uuid (16 bytes or text)", array.data_type());
-    let text = string(array, &DataType::Uuid).map_err(|_| wanted())?;
-    let mut uuids = FixedSizeBinaryBuilder::with_capacity(text.len(), 16);
-    for (index, value) in text.as_string::<i32>().iter().enumerate() {
-        let Some(value) = value else {
-            uuids.append_null();
-            continue;
-        };
-        let uuid = value::uuid(value).map_err(|why| Refusal::value(index, why))?;
-        uuids.append_value(uuid).map_err(|cause| Refusal::value(index, cause.to_string()))?;
+}
+
+fn uuids<V>(
+    values: impl ExactSizeIterator<Item = Option<V>>,
+    parse: impl Fn(V) -> Result<[u8; 16], String>,
+) -> Result<ArrayRef, Refusal> {
+    let mut uuids = FixedSizeBinaryBuilder::with_capacity(values.len(), 16);
+    for (index, value) in values.enumerate() {
+        match value {
+            Some(value) => {
+                let uuid = parse(value).map_err(|why| Refusal::value(index, why))?;
+                uuids.append_value(uuid).map_err(|cause| Refusal::value(index, cause.to_string()))?;
+            }
+            None => uuids.append_null(),
+        }
     }
     Ok(Arc::new(uuids.finish()))
 }

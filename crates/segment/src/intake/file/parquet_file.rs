@@ -10,6 +10,7 @@ use bytes::Bytes;
 use lineate_types::limits;
 use parquet::{
     arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    basic::Compression,
     errors::ParquetError,
     file::{
         metadata::ParquetMetaData,
@@ -31,6 +32,7 @@ pub(super) fn open(file: &ForeignFile) -> Result<(SchemaRef, ForeignBatches)> {
     check_ends(file)?;
     let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file.clone()))?;
     let schema = builder.schema().clone();
+    check_codecs(builder.metadata())?;
     let rows = batch_rows(builder.metadata());
     let reader = guarded(|| builder.with_batch_size(rows).build())?;
     Ok((schema, Box::new(Batches { reader: Some(reader) })))
@@ -43,6 +45,22 @@ fn check_ends(file: &ForeignFile) -> Result<()> {
         None => false,
     };
     if complete { Ok(()) } else { Err(Error::Format("the parquet file is cut short".into())) }
+}
+
+/// Says so before decoding if a column is compressed in a way that is not built in.
+fn check_codecs(metadata: &ParquetMetaData) -> Result<()> {
+    let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let odd = |codec: Compression| match codec {
+        Compression::BROTLI(_) => Some("brotli"),
+        Compression::LZO => Some("lzo"),
+        _ => None,
+    };
+    match columns.map(|column| column.compression()).find_map(odd) {
+        Some(codec) => Err(Error::Format(format!(
+            "the parquet file is compressed by {codec}; write it with snappy, zstd, gzip or lz4"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Rows of a batch so that an average one stays near [`BATCH_BYTES`].

@@ -22,7 +22,7 @@ use super::{NOON_US, convert, foreign, table, times, weather};
 
 fn same(column: impl Array + 'static, wanted: &str, expected: impl Array + 'static) {
     let column: ArrayRef = Arc::new(column);
-    let found = convert(column.clone(), wanted).unwrap_or_else(|why| panic!("{wanted}: {why}"));
+    let found = convert(column.clone(), wanted).expect(wanted);
     assert_eq!(found.to_data(), expected.to_data(), "{} as {wanted}", column.data_type());
 }
 
@@ -166,6 +166,9 @@ fn uuids_come_from_bytes_or_text() {
     let uuid = || FixedSizeBinaryArray::try_from_iter([*b"0123456789abcdef"].into_iter()).expect("uuid");
     same(uuid(), "uuid", uuid());
     same(StringArray::from(vec!["30313233-3435-3637-3839-616263646566"]), "uuid", uuid());
+    same(BinaryViewArray::from_iter([Some(b"0123456789abcdef")]), "uuid", uuid());
+    expect!["row 1, column `temp`: expected the 16 bytes of a uuid, found 1"]
+        .assert_eq(&refused(BinaryArray::from_vec(vec![b"0"]), "uuid"));
     expect!["row 1, column `temp`: expected a uuid such as 123e4567-e89b-12d3-a456-426614174000, found `x`"]
         .assert_eq(&refused(StringViewArray::from(vec!["x"]), "uuid"));
     let short = FixedSizeBinaryArray::try_from_iter([*b"0123"].into_iter()).expect("short");

@@ -75,7 +75,7 @@ fn every_format_gives_the_same_rows_in_bounded_batches() {
         (arrow_stream(&foreign), FileFormat::ArrowStream),
     ] {
         assert_eq!(ForeignFile::from_bytes("rows", bytes.clone()).format().expect("known"), format);
-        let batches = read(bytes).unwrap_or_else(|why| panic!("{format}: {why}"));
+        let batches = read(bytes).expect("rows");
         assert!(batches.iter().all(|batch| batch.num_rows() <= 16_384), "{format}");
         assert_eq!(concat_batches(&expected.schema(), &batches).expect("one schema"), expected, "{format}");
     }

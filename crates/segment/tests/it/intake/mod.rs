@@ -2,6 +2,7 @@
 
 mod columns;
 mod files;
+mod fixture;
 mod hostile;
 mod spines;
 mod text;

@@ -11,12 +11,12 @@ use lineate_segment::intake::Intake;
 use super::{NOON_US, read_text, weather};
 
 fn one(batches: Result<Vec<RecordBatch>, String>) -> RecordBatch {
-    let batches = batches.unwrap_or_else(|why| panic!("{why}"));
+    let batches = batches.expect("rows");
     assert_eq!(batches.len(), 1);
     batches.into_iter().next().expect("one")
 }
 
-const ALL: &[(&str, &str)] = &[
+pub(super) const ALL: &[(&str, &str)] = &[
     ("bo", "bool"),
     ("i32", "int32"),
     ("i64", "int64"),

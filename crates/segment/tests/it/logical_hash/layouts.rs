@@ -98,7 +98,7 @@ proptest! {
         order in any::<prop::sample::Index>(),
     ) {
         let plain = array(&rows, true);
-        let expected = hash_of(&field(), &[plain.clone()]);
+        let expected = hash_of(&field(), [&plain]);
         // A dictionary in another order than the rows; a null value in it besides null keys.
         let shift = order.index(rows.len()) as u32;
         let count = rows.len() as u32;
@@ -109,7 +109,7 @@ proptest! {
         }));
         let dictionary: ArrayRef =
             Arc::new(arrow::array::DictionaryArray::try_new(keys, values.expect("values")).expect("dictionary"));
-        prop_assert_eq!(hash_of(&field(), &[dictionary.clone()]), expected);
+        prop_assert_eq!(hash_of(&field(), [&dictionary]), expected);
         let as_declared = Field::new("x", dictionary.data_type().clone(), true);
         prop_assert_eq!(hash_of(&as_declared, &[plain]), expected);
     }
@@ -121,7 +121,7 @@ proptest! {
     ) {
         let plain: ArrayRef = Arc::new(StringArray::from_iter(texts.clone()));
         let field = Field::new("x", ArrowType::Utf8, true);
-        let expected = hash_of(&field, &[plain.clone()]);
+        let expected = hash_of(&field, [&plain]);
         for layout in [ArrowType::LargeUtf8, ArrowType::Utf8View] {
             let other = cast(&plain, &layout).expect("a layout");
             prop_assert_eq!(hash_of(&field, &pieces(&other, &cuts)), expected);
@@ -172,7 +172,7 @@ fn lists_hash_alike_with_wide_offsets_and_as_views() {
     let structs = array(&rows, true);
     let lists = arrow::array::AsArray::as_struct(&structs).column(1).clone();
     let field = Field::new("x", lists.data_type().clone(), true);
-    let expected = hash_of(&field, &[lists.clone()]);
+    let expected = hash_of(&field, [&lists]);
     let item = Arc::new(Field::new("item", ArrowType::LargeUtf8, true));
     for layout in [
         ArrowType::LargeList(item.clone()),

@@ -8,7 +8,7 @@ use lineate_segment::logical_hash::ColumnHasher;
 use lineate_types::Hash;
 
 /// The hash of a column that comes in pieces.
-fn hash_of(field: &Field, pieces: &[ArrayRef]) -> Hash {
+fn hash_of<'a>(field: &Field, pieces: impl IntoIterator<Item = &'a ArrayRef>) -> Hash {
     let mut hasher = ColumnHasher::new(field).expect("no union");
     for piece in pieces {
         hasher.update(piece).expect("of the type");

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::{
     array::{
         ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
-        FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Float64Builder, Int8Array,
-        Int32Array, Int64Array, ListArray, ListBuilder, MapBuilder, NullArray, StringArray, StringBuilder,
-        StructArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt8Array,
+        FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Float64Builder, Int32Array,
+        Int64Array, ListArray, ListBuilder, MapBuilder, NullArray, StringArray, StringBuilder, StructArray,
+        TimestampMicrosecondArray, TimestampNanosecondArray, UInt8Array,
     },
     buffer::NullBuffer,
     datatypes::{DataType as ArrowType, Field, Float32Type, Int8Type, Int64Type, i256},
@@ -134,7 +134,7 @@ fn array(name: &str) -> ArrayRef {
             let rows = [Some([Some(1), None]), None];
             Arc::new(FixedSizeListArray::from_iter_primitive::<Int8Type, _, _>(rows, 2))
         }
-        other => panic!("the page has a vector `{other}` that is not built here"),
+        other => unreachable!("the page has a vector `{other}` that is not built here"),
     }
 }
 
