@@ -124,13 +124,12 @@ fn decode(frame: Bytes) -> Result<PeerMessage> {
     let Some((_, kind)) = TYPES.iter().find(|(byte, _)| *byte == kind) else {
         return Err(reader.malformed(format!("type {kind}, which peers do not send")));
     };
-    let mut message = Message::default();
-    message.msg_type = *kind;
-    message.reject = match reader.u8()? {
+    let reject = match reader.u8()? {
         0 => false,
         1 => true,
         flags => return Err(reader.malformed(format!("flags {flags}, this release knows 0 and 1"))),
     };
+    let mut message = Message { msg_type: *kind, reject, ..Message::default() };
     let group = GroupId(reader.u32()?);
     for field in numbers_mut(&mut message) {
         *field = reader.u64()?;
@@ -211,13 +210,11 @@ fn checked(mut frame: Bytes) -> Result<Bytes> {
 }
 
 fn read_entry(reader: &mut Reader) -> Result<Entry> {
-    let mut entry = Entry::default();
-    entry.term = reader.u64()?;
-    entry.index = reader.u64()?;
+    let (term, index) = (reader.u64()?, reader.u64()?);
     let length = reader.count("bytes of an entry", limits::LOG_ENTRY_BYTES)?;
-    entry.data = reader.bytes(length)?;
-    envelope::decode(&entry.data)?;
-    Ok(entry)
+    let data = reader.bytes(length)?;
+    envelope::decode(&data)?;
+    Ok(Entry { term, index, data, ..Entry::default() })
 }
 
 /// Refuses what no correct peer sends, and what raft-rs would panic on.
@@ -255,14 +252,11 @@ mod tests {
     use crate::codec::hex;
 
     fn append(entries: Vec<(u64, Bytes)>) -> Message {
-        let mut message = Message::default();
-        message.msg_type = MessageType::MsgAppend;
+        let mut message = Message { msg_type: MessageType::MsgAppend, ..Message::default() };
         (message.to, message.from, message.term, message.log_term) = (2, 1, 7, 3);
         (message.index, message.commit) = (10, 9);
         for (index, (term, data)) in (message.index + 1..).zip(entries) {
-            let mut entry = Entry::default();
-            (entry.index, entry.term, entry.data) = (index, term, data);
-            message.entries.push(entry);
+            message.entries.push(Entry { index, term, data, ..Entry::default() });
         }
         message
     }
@@ -338,8 +332,7 @@ mod tests {
         let context = prop::collection::vec(any::<u8>(), 0..=CONTEXT_BYTES);
         (kind, numbers, any::<bool>(), context, payloads).prop_map(
             |(kind, [to, term, index, commit, hint, low], reject, context, payloads)| {
-                let mut message = Message::default();
-                message.msg_type = kind;
+                let mut message = Message { msg_type: kind, ..Message::default() };
                 (message.to, message.from) = (to, to - 1 + 2 * u64::from(to == 1));
                 (message.term, message.log_term, message.commit_term) = (term, low.min(term), low.min(term));
                 (message.index, message.commit, message.reject_hint) = (index / 2, commit, hint);
@@ -347,9 +340,8 @@ mod tests {
                 message.context = context.into();
                 if kind == MessageType::MsgAppend {
                     for (index, payload) in (message.index + 1..).zip(payloads) {
-                        let mut entry = Entry::default();
-                        (entry.index, entry.term, entry.data) = (index, term, command(&payload));
-                        message.entries.push(entry);
+                        let data = command(&payload);
+                        message.entries.push(Entry { index, term, data, ..Entry::default() });
                     }
                 }
                 message

@@ -165,10 +165,12 @@ impl Group {
         if self.staged.entries.is_empty() {
             return Ok(());
         }
-        let mut message = Message::default();
-        message.msg_type = MessageType::MsgPropose;
-        message.from = self.peer;
-        message.entries = std::mem::take(&mut self.staged.entries).into();
+        let message = Message {
+            msg_type: MessageType::MsgPropose,
+            from: self.peer,
+            entries: std::mem::take(&mut self.staged.entries).into(),
+            ..Message::default()
+        };
         self.node.step(message).map_err(|source| Error::Raft { group: self.id, source })
     }
 
@@ -189,9 +191,7 @@ impl Group {
     }
 
     fn stage(&mut self, data: Bytes, mark: Mark) -> u64 {
-        let mut entry = Entry::default();
-        entry.data = data;
-        self.staged.entries.push(entry);
+        self.staged.entries.push(Entry { data, ..Entry::default() });
         let index = self.node.raft.raft_log.last_index() + self.staged.entries.len() as u64;
         self.times.append(index, mark);
         index

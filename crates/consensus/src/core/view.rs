@@ -8,7 +8,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use lineate_storage::{
     self as storage,
     log::{Cut, LogEntry, RaftLog},
@@ -187,9 +186,8 @@ pub(super) fn stored(entries: &[Entry]) -> Vec<LogEntry> {
 }
 
 fn entry(stored: LogEntry) -> Entry {
-    let mut entry = Entry::default();
-    (entry.index, entry.term, entry.data) = (stored.index, stored.term, Bytes::from(stored.payload));
-    entry
+    let LogEntry { index, term, payload: data } = stored;
+    Entry { index, term, data, ..Entry::default() }
 }
 
 fn size(entry: &Entry) -> u64 {

@@ -184,8 +184,12 @@ impl Handle {
 
     async fn ask<T>(&self, event: impl FnOnce(Responder<T>) -> Event) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.shared.mailbox.send(event(reply)).map_err(|_| self.shared.health.unanswered())?;
-        answer.await.unwrap_or_else(|_| Err(self.shared.health.unanswered()))
+        // Where the raft thread is gone, so is the responder in the event.
+        drop(self.shared.mailbox.send(event(reply)));
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.shared.health.unanswered().await),
+        }
     }
 }
 

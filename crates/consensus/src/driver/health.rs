@@ -26,10 +26,12 @@ pub struct Failure {
 #[derive(Debug)]
 pub(crate) struct Health {
     failure: watch::Sender<Option<Failure>>,
+    /// The raft thread ended; nothing is answered any more.
+    ended: watch::Sender<bool>,
     disk_full: AtomicBool,
-    /// The raft thread ended.
-    ended: Mutex<bool>,
-    end: Condvar,
+    /// For the log writer, which waits without a runtime.
+    stopped: Mutex<bool>,
+    stop: Condvar,
 }
 
 impl Failure {
@@ -64,9 +66,10 @@ impl Health {
     pub(crate) fn new() -> Self {
         Self {
             failure: watch::Sender::new(None),
+            ended: watch::Sender::new(false),
             disk_full: AtomicBool::new(false),
-            ended: Mutex::new(false),
-            end: Condvar::new(),
+            stopped: Mutex::new(false),
+            stop: Condvar::new(),
         }
     }
 
@@ -90,8 +93,10 @@ impl Health {
         self.failure.subscribe()
     }
 
-    /// Why a request that nobody answered failed.
-    pub(crate) fn unanswered(&self) -> Error {
+    /// Why a request that was dropped failed: known for sure when the raft thread ended.
+    pub(crate) async fn unanswered(&self) -> Error {
+        // The sender lives in `self`, so this cannot fail before it ends.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
         self.failure().map_or(Error::Stopped, |failure| failure.error())
     }
 
@@ -105,17 +110,18 @@ impl Health {
 
     /// Tells the other threads that the raft thread ended.
     pub(crate) fn set_ended(&self) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.end.notify_all();
+        self.ended.send_replace(true);
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.notify_all();
     }
 
     /// Pauses; true as soon as the raft thread ended.
     pub(crate) fn wait_for_end(&self, pause: Duration) -> bool {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let (ended, _) = self
-            .end
-            .wait_timeout_while(ended, pause, |ended| !*ended)
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stopped, _) = self
+            .stop
+            .wait_timeout_while(stopped, pause, |stopped| !*stopped)
             .unwrap_or_else(PoisonError::into_inner);
-        *ended
+        *stopped
     }
 }

@@ -315,7 +315,8 @@ impl Lane {
     fn begin_cut(&mut self, turn: &mut Turn<'_>) {
         let limit = turn.options.cut_after_bytes;
         let due = limit > 0 && self.cut.bytes >= limit && !self.core.ticks();
-        if self.cut.running || turn.stopping || !(due || !self.cut.waiting.is_empty()) {
+        let asked = due || !self.cut.waiting.is_empty();
+        if self.cut.running || turn.stopping || !asked {
             return;
         }
         self.cut.running = true;

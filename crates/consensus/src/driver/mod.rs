@@ -235,8 +235,8 @@ fn open(
     peer: u64,
     options: &Options,
 ) -> Result<BTreeMap<GroupId, Group>> {
-    let open = |(id, machine): (&GroupId, &Box<dyn StateMachine>)| {
-        Group::open(Arc::clone(log), *id, peer, machine.applied(), options).map(|core| (*id, core))
-    };
-    groups.iter().map(open).collect()
+    let positions = groups.iter().map(|(id, machine)| (*id, machine.applied()));
+    let open =
+        |(id, applied)| Group::open(Arc::clone(log), id, peer, applied, options).map(|core| (id, core));
+    positions.map(open).collect()
 }

@@ -101,10 +101,9 @@ impl RaftThread {
     }
 
     fn take(&mut self, event: Event) -> Result<()> {
-        if self.state.stop_by.is_some() && refuse_stopped(&event) {
-            return Ok(turn_away(event));
-        }
+        let stopping = self.state.stop_by.is_some();
         match event {
+            event if stopping && is_request(&event) => turn_away(event),
             Event::Propose { group, draft, waiter } => {
                 if let Some(lane) = self.touch(group) {
                     lane.propose(draft, waiter);
@@ -269,8 +268,8 @@ impl RaftThread {
     }
 }
 
-/// Whether a stopping node turns this away.
-fn refuse_stopped(event: &Event) -> bool {
+/// Whether this is what a stopping node turns away.
+fn is_request(event: &Event) -> bool {
     matches!(event, Event::Propose { .. } | Event::Read { .. } | Event::Close { .. } | Event::Cut { .. })
 }
 

@@ -151,6 +151,7 @@ impl Cluster {
                 last = Some(self.next_command - 1);
             }
         }
+        assert!(self.peers.iter().all(|peer| peer.reads.is_empty()), "every read comes to an end");
         let last = payload(last.unwrap());
         assert!(self.acked.contains_key(&last), "a healed cluster commits");
         let applied: BTreeSet<u64> = self.peers.iter().map(|peer| peer.history.applied.index).collect();
@@ -162,7 +163,11 @@ impl Cluster {
         for (payload, (index, commit_time)) in &self.acked {
             let entry = &self.agreed[index];
             assert_eq!(entry.commit_time, *commit_time);
-            assert_eq!(entry.body, lineate_consensus::Body::Command(payload.clone()), "an acknowledged command stays");
+            assert_eq!(
+                entry.body,
+                lineate_consensus::Body::Command(payload.clone()),
+                "an acknowledged command stays"
+            );
         }
         let commands = || {
             let is_command = |entry: &&Committed| matches!(entry.body, lineate_consensus::Body::Command(_));
@@ -389,8 +394,7 @@ impl Peer {
     fn open(id: u64, log: Arc<MemLog>, history: History, options: &Options) -> Self {
         // Timeouts that differ by peer, and are the same in every run.
         let ticks = 10 + 3 * id as usize;
-        let options =
-            Options { election_ticks_min: ticks, election_ticks_max: ticks + 1, ..options.clone() };
+        let options = Options { election_ticks_min: ticks, election_ticks_max: ticks + 1, ..options.clone() };
         let core =
             Group::open(Arc::clone(&log) as Arc<dyn RaftLog>, GROUP, id, history.applied, &options).unwrap();
         Self {

@@ -1,1 +1,389 @@
-//! The driver.
+//! The driver of a lone node: threads, a log that can be held up, a clock set by hand.
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use lineate_consensus::{Body, Driver, Error, Handle, Options, StateMachine};
+use lineate_storage::log::{GroupState, LogBatch, LogEntry, LogFault, MemLog, RaftLog};
+use lineate_types::{ErrorKind, GroupId, HasKind, TimestampUs};
+
+use crate::machine::{HandClock, Machine, Trouble};
+
+const META: GroupId = GroupId(0);
+const SHARD: GroupId = GroupId(1);
+
+/// A log whose appends wait while it is held.
+#[derive(Default)]
+struct HeldLog {
+    log: MemLog,
+    held: Mutex<bool>,
+    freed: Condvar,
+}
+
+impl HeldLog {
+    fn hold(&self, held: bool) {
+        *self.held.lock().unwrap() = held;
+        self.freed.notify_all();
+    }
+}
+
+impl RaftLog for HeldLog {
+    fn append(&self, batch: &LogBatch) -> lineate_storage::Result<()> {
+        let held = self.held.lock().unwrap();
+        drop(self.freed.wait_while(held, |held| *held).unwrap());
+        self.log.append(batch)
+    }
+
+    fn groups(&self) -> Vec<GroupId> {
+        self.log.groups()
+    }
+
+    fn state(&self, group: GroupId) -> Option<GroupState> {
+        self.log.state(group)
+    }
+
+    fn entries(
+        &self,
+        group: GroupId,
+        range: Range<u64>,
+        max_bytes: usize,
+    ) -> lineate_storage::Result<Vec<LogEntry>> {
+        self.log.entries(group, range, max_bytes)
+    }
+
+    fn term(&self, group: GroupId, index: u64) -> lineate_storage::Result<Option<u64>> {
+        self.log.term(group, index)
+    }
+}
+
+/// A node with two groups. Its disk and the insides of its machines outlive it.
+struct Node {
+    log: Arc<HeldLog>,
+    clock: HandClock,
+    machines: [Machine; 2],
+    options: Options,
+    driver: Option<Driver>,
+    handle: Handle,
+}
+
+impl Node {
+    fn start(options: Options) -> Self {
+        let machines = [Machine::default(), Machine::default()];
+        Self::start_on(Arc::new(HeldLog::default()), HandClock::at(1_000_000_000), machines, options).unwrap()
+    }
+
+    fn start_on(
+        log: Arc<HeldLog>,
+        clock: HandClock,
+        machines: [Machine; 2],
+        options: Options,
+    ) -> Result<Self, Error> {
+        let groups: Vec<(GroupId, Box<dyn StateMachine>)> =
+            vec![(META, machines[0].boxed()), (SHARD, machines[1].boxed())];
+        let (driver, handle) = Driver::start(
+            Arc::clone(&log) as Arc<dyn RaftLog>,
+            Arc::new(clock.clone()),
+            groups,
+            1,
+            options.clone(),
+        )?;
+        Ok(Self { log, clock, machines, options, driver: Some(driver), handle })
+    }
+
+    fn shutdown(&mut self) -> Result<(), Error> {
+        self.driver.take().unwrap().shutdown()
+    }
+
+    fn restart(mut self) -> Self {
+        self.shutdown().unwrap();
+        self.clock.advance(10_000);
+        Self::start_on(self.log, self.clock, self.machines, self.options).unwrap()
+    }
+
+    async fn propose(&self, command: &'static str) -> Result<lineate_consensus::Reply, Error> {
+        self.handle.propose(SHARD, Bytes::from_static(command.as_bytes())).await
+    }
+}
+
+/// Lets other tasks and threads go on until something holds.
+async fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        std::thread::yield_now();
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_answered_with_what_the_state_machine_replied() {
+    let mut node = Node::start(Options::default());
+    let first = node.propose("one").await.unwrap();
+    let second = node.propose("two").await.unwrap();
+    assert_eq!((&first.body[..], &second.body[..]), (&b"re:one"[..], &b"re:two"[..]));
+    assert!(second.commit_time > first.commit_time && second.index > first.index);
+    let meta = node.handle.propose(META, Bytes::from_static(b"three")).await.unwrap();
+    assert_eq!(&meta.body[..], b"re:three");
+    node.shutdown().unwrap();
+    let applied: Vec<Bytes> =
+        node.machines[1].history().commands().map(|(_, payload)| payload.clone()).collect();
+    assert_eq!(applied, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn commands_that_arrive_during_a_sync_share_the_next_one() {
+    let mut node = Node::start(Options::default());
+    node.propose("first").await.unwrap();
+    node.log.hold(true);
+    let mut answers = tokio::task::JoinSet::new();
+    for number in 0..200_u32 {
+        let (handle, group) = (node.handle.clone(), GroupId(number % 2));
+        answers.spawn(async move { handle.propose(group, number.to_string().into()).await });
+        tokio::task::yield_now().await;
+    }
+    // A cut, the first entry of the leader, a ceiling, and the commands; one more in the shard.
+    let expected = [103, 104];
+    until(|| node.handle.status().iter().map(|status| status.last_index).eq(expected)).await;
+    let before = node.log.log.syncs();
+    node.log.hold(false);
+    let answers: Vec<_> = answers.join_all().await.into_iter().map(Result::unwrap).collect();
+    let syncs = node.log.log.syncs() - before;
+    assert!(syncs <= 4, "{syncs} syncs for 200 commands in two groups");
+    let times: BTreeSet<_> = answers.iter().map(|reply| (reply.index, reply.commit_time)).collect();
+    assert!(times.len() >= 100);
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_after_what_was_applied() {
+    let node = Node::start(Options::default());
+    node.propose("one").await.unwrap();
+    let before = node.machines[1].history();
+    let mut node = node.restart();
+    let reply = node.propose("two").await.unwrap();
+    assert!(reply.commit_time > before.commands().last().unwrap().0);
+    node.shutdown().unwrap();
+    let after = node.machines[1].history();
+    assert_eq!(after.entries[..before.entries.len()], before.entries[..], "nothing is applied twice");
+}
+
+#[tokio::test]
+async fn a_state_machine_that_lost_everything_is_given_the_whole_log_again() {
+    let node = Node::start(Options::default());
+    for command in ["one", "two", "three"] {
+        node.propose(command).await.unwrap();
+    }
+    let before = node.machines[1].history();
+    let Node { log, clock, mut driver, machines, options, .. } = node;
+    driver.take().unwrap().shutdown().unwrap();
+    clock.advance(10_000);
+    let machines = [machines[0].clone(), Machine::default()];
+    let mut node = Node::start_on(log, clock, machines, options).unwrap();
+    node.handle.read(SHARD).await.unwrap();
+    node.shutdown().unwrap();
+    let after = node.machines[1].history();
+    let commands = |history: &crate::machine::History| -> Vec<_> {
+        history.commands().map(|(time, payload)| (time, payload.clone())).collect()
+    };
+    assert_eq!(commands(&after), commands(&before), "with the commit times they had");
+}
+
+#[tokio::test]
+async fn a_read_sees_what_was_answered_before_it() {
+    let mut node = Node::start(Options::default());
+    for _ in 0..20 {
+        let reply = node.propose("x").await.unwrap();
+        let point = node.handle.read(SHARD).await.unwrap();
+        assert!(point.as_of >= reply.commit_time && point.applied_index >= reply.index);
+        assert!(node.machines[1].history().applied.index >= point.applied_index);
+        let next = node.propose("y").await.unwrap();
+        assert!(next.commit_time > point.as_of);
+        node.clock.advance(100);
+    }
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_group_commits_only_above_the_closed_time() {
+    let mut node = Node::start(Options::default());
+    let now = lineate_consensus::Clock::now(&node.clock);
+    node.handle.close(SHARD, now).await.unwrap();
+    assert!(node.propose("x").await.unwrap().commit_time > now);
+    node.handle.close(SHARD, now).await.unwrap();
+    let closed = node.handle.status()[1].closed;
+    assert_eq!(closed, now);
+    let far = TimestampUs(now.0 + 60_000_000);
+    let error = node.handle.close(SHARD, far).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    let near = TimestampUs(now.0 + 100_000);
+    let (handle, clock) = (node.handle.clone(), node.clock.clone());
+    let closing = tokio::spawn(async move { handle.close(SHARD, near).await });
+    node.propose("y").await.unwrap();
+    assert!(!closing.is_finished(), "a close ahead of the clock waits for it");
+    clock.advance(200_000);
+    closing.await.unwrap().unwrap();
+    assert!(node.propose("z").await.unwrap().commit_time > near);
+    node.shutdown().unwrap();
+    let bodies: Vec<Body> = node.machines[1].history().entries.into_iter().map(|entry| entry.body).collect();
+    assert_eq!(bodies.iter().filter(|body| **body == Body::Closed).count(), 2);
+}
+
+#[tokio::test]
+async fn too_much_in_flight_is_refused_and_accepted_again() {
+    let mut node = Node::start(Options { proposals_in_flight: 2, ..Options::default() });
+    node.propose("first").await.unwrap();
+    node.log.hold(true);
+    let handle = node.handle.clone();
+    let waiting = tokio::spawn(async move {
+        tokio::join!(
+            handle.propose(SHARD, Bytes::from_static(b"1")),
+            handle.propose(SHARD, Bytes::from_static(b"2"))
+        )
+    });
+    until(|| node.handle.status()[1].last_index >= 6).await;
+    let error = node.propose("3").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
+    node.log.hold(false);
+    let (one, two) = waiting.await.unwrap();
+    one.unwrap();
+    two.unwrap();
+    node.propose("4").await.unwrap();
+    let error = node.handle.propose(SHARD, vec![0; 9 << 20].into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    let error = node.handle.propose(GroupId(9), Bytes::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_serves_reads_and_needs_no_restart() {
+    let mut node = Node::start(Options::default());
+    let last = node.propose("before").await.unwrap();
+    node.log.log.set_full(true);
+    let handle = node.handle.clone();
+    let stuck = tokio::spawn(async move { handle.propose(SHARD, Bytes::from_static(b"stuck")).await });
+    // The disk is known to be full when a write was tried; a cut that has nothing to do writes nothing.
+    while node.handle.cut(META).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let error = node.propose("refused").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
+    node.clock.advance(60_000_000);
+    let point = node.handle.read(SHARD).await.unwrap();
+    assert!(point.as_of >= last.commit_time, "reads go on, at a time reserved before");
+    node.log.log.set_full(false);
+    assert_eq!(&stuck.await.unwrap().unwrap().body[..], b"re:stuck");
+    let reply = node.propose("after").await.unwrap();
+    assert!(reply.commit_time > point.as_of);
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_command_stuck_on_a_full_disk_is_reported_as_unknown() {
+    let mut node = Node::start(Options { patience: Duration::from_millis(100), ..Options::default() });
+    node.propose("before").await.unwrap();
+    node.log.log.set_full(true);
+    let error = node.propose("stuck").await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    node.log.log.set_full(false);
+    until(|| node.machines[1].history().commands().any(|(_, payload)| payload == "stuck")).await;
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_sync_ends_the_node() {
+    let mut node = Node::start(Options::default());
+    node.propose("before").await.unwrap();
+    node.log.log.inject([LogFault::SyncFails { survives: false }]);
+    let error = node.propose("x").await.unwrap_err();
+    assert!(matches!(error, Error::Failed { .. }), "{error}");
+    let failure = node.handle.failed().await;
+    assert!(failure.reason.contains("the sync of an append failed"), "{}", failure.reason);
+    assert!(matches!(node.handle.read(SHARD).await, Err(Error::Failed { .. })));
+    assert!(matches!(node.propose("y").await, Err(Error::Failed { .. })));
+    assert!(node.shutdown().is_err());
+}
+
+#[tokio::test]
+async fn a_state_machine_that_fails_or_panics_ends_the_node() {
+    for (trouble, says) in [
+        (Trouble::Fails, "its disk is gone"),
+        (Trouble::Panics, "panicked: a broken invariant"),
+        (Trouble::TooFewReplies, "it gave 0 replies"),
+    ] {
+        let mut node = Node::start(Options::default());
+        node.propose("before").await.unwrap();
+        node.machines[1].0.lock().unwrap().trouble = trouble;
+        let error = node.propose("x").await.unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }), "{error}");
+        let failure = node.handle.failed().await;
+        assert!(failure.reason.contains(says), "{}", failure.reason);
+        assert!(node.shutdown().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_cut_log_starts_again_and_keeps_its_times() {
+    let node = Node::start(Options { keep_entries: 10, ..Options::default() });
+    let now = lineate_consensus::Clock::now(&node.clock);
+    node.handle.close(SHARD, now).await.unwrap();
+    for _ in 0..300 {
+        node.propose("x").await.unwrap();
+    }
+    let cut = node.handle.cut(SHARD).await.unwrap();
+    let status = node.handle.status()[1];
+    assert!(cut > 200 && cut <= status.applied - 10, "cut at {cut} of {}", status.applied);
+    assert_eq!(node.log.state(SHARD).unwrap().cut.index, cut);
+    let last = node.machines[1].history().commands().last().map(|(time, _)| time).unwrap();
+    let mut node = node.restart();
+    let reply = node.propose("y").await.unwrap();
+    assert!(reply.commit_time > last);
+    assert_eq!(node.handle.status()[1].closed, now, "the closed time is behind the cut");
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_log_is_cut_by_itself_when_it_grew_enough() {
+    let options = Options { keep_entries: 0, cut_after_bytes: 64 * 1024, ..Options::default() };
+    let mut node = Node::start(options);
+    for _ in 0..300 {
+        node.handle.propose(SHARD, vec![7; 1024].into()).await.unwrap();
+    }
+    until(|| node.handle.status()[1].cut > 100).await;
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_node_answers_nothing() {
+    let mut node = Node::start(Options::default());
+    node.propose("x").await.unwrap();
+    node.shutdown().unwrap();
+    assert!(matches!(node.propose("y").await, Err(Error::Stopped)));
+    assert!(matches!(node.handle.read(SHARD).await, Err(Error::Stopped)));
+}
+
+#[tokio::test]
+async fn a_state_machine_without_its_log_is_refused() {
+    let mut node = Node::start(Options::default());
+    node.propose("x").await.unwrap();
+    node.shutdown().unwrap();
+    let fresh = Arc::new(HeldLog::default());
+    let refused = Node::start_on(fresh, node.clock.clone(), node.machines.clone(), Options::default());
+    assert_eq!(refused.err().unwrap().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn options_that_contradict_themselves_are_refused() {
+    for options in [
+        Options { apply_threads: 0, ..Options::default() },
+        Options { election_ticks_max: 10, ..Options::default() },
+        Options { proposals_in_flight: 0, ..Options::default() },
+    ] {
+        assert!(options.check().is_err(), "{options:?}");
+    }
+    assert!(Options::default().check().is_ok());
+}

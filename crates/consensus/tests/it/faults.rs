@@ -95,7 +95,8 @@ fn commands_whose_times_do_not_rise_are_refused() {
         let payload = [&[1, 1][..], &time.to_le_bytes(), b"x"].concat().into();
         LogEntry { index, term: 1, payload }
     };
-    let ceiling = LogEntry { index: 2, term: 1, payload: [&[1, 3][..], &100_i64.to_le_bytes()].concat().into() };
+    let ceiling =
+        LogEntry { index: 2, term: 1, payload: [&[1, 3][..], &100_i64.to_le_bytes()].concat().into() };
     let entries = vec![ceiling, command(3, 50), command(4, 50)];
     let hard_state = Some(HardState { term: 1, vote: 0, commit: 4 });
     log.append(&LogBatch::of(GroupBatch { entries, hard_state, ..GroupBatch::new(GROUP) })).unwrap();

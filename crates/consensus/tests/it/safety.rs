@@ -42,7 +42,8 @@ fn a_run_reaches_what_it_is_meant_to_check() {
             (acked, answered, closed) = (acked + counts.0, answered + counts.1, closed + counts.2);
             crashes += cluster.crashes;
         }
-        let reached = format!("{size}: {acked} commands, {answered} reads, {closed} closes, {crashes} crashes");
+        let reached =
+            format!("{size}: {acked} commands, {answered} reads, {closed} closes, {crashes} crashes");
         assert!(acked > 300 && answered > 60 && closed > 20 && crashes > 20, "{reached}");
     }
 }
