@@ -157,22 +157,31 @@ proptest! {
     }
 
     #[test]
-    fn no_flipped_bytes_of_a_parquet_file_panic(
+    fn no_flipped_bytes_of_a_file_panic(
         flips in proptest::collection::vec((any::<prop::sample::Index>(), 1_u8..), 1..4),
     ) {
         let batch = foreign(vec![("temp", Arc::new(arrow::array::Float64Array::from(vec![0.5; 50])))]);
-        let mut bytes = Vec::new();
-        let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
+        let mut parquet = Vec::new();
+        let mut writer =
+            parquet::arrow::ArrowWriter::try_new(&mut parquet, batch.schema(), None).expect("a writer");
         writer.write(&batch).expect("written");
         writer.close().expect("closed");
-        for (at, mask) in flips {
-            let at = at.index(bytes.len());
-            bytes[at] ^= mask;
-        }
-        let file = ForeignFile::from_bytes("rows", Bytes::from(bytes));
-        if let Ok(batches) = Intake::new(&weather(&[("temp", "float64")])).open(&file) {
-            for batch in batches.take(1_000) {
-                let _ = batch;
+        let mut arrow = Vec::new();
+        let mut writer =
+            arrow::ipc::writer::FileWriter::try_new(&mut arrow, batch.schema_ref()).expect("a writer");
+        writer.write(&batch).expect("written");
+        writer.finish().expect("closed");
+        drop(writer);
+        for mut bytes in [parquet, arrow] {
+            for (at, mask) in &flips {
+                let at = at.index(bytes.len());
+                bytes[at] ^= mask;
+            }
+            let file = ForeignFile::from_bytes("rows", Bytes::from(bytes));
+            if let Ok(batches) = Intake::new(&weather(&[("temp", "float64")])).open(&file) {
+                for batch in batches.take(1_000) {
+                    let _ = batch;
+                }
             }
         }
     }
