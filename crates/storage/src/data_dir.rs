@@ -166,6 +166,13 @@ impl DataDir {
     }
 }
 
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock with a child process that has not run its own program yet.
+        let _ = self.lock.unlock();
+    }
+}
+
 impl Format {
     fn encode(&self) -> String {
         format!("{MAGIC}\nformat {VERSION}\nshards {}\nid {}\n", self.shards, self.store_id)

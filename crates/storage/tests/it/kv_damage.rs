@@ -1,1 +1,179 @@
-//! Pending.
+//! Sled's files, interrupted, cut and flipped: what opens is what was applied, or it is moved aside.
+
+use std::{fs, path::Path};
+
+use lineate_storage::{
+    Error, Seed,
+    kv::{KvBatch, OrderedKv, SledKv},
+};
+
+use crate::{
+    kv_conformance::{put, scan, small_options},
+    kv_model::strays,
+};
+
+/// One more batch: the counter, a value for it, and one that is always the same number.
+fn batch(number: u64) -> KvBatch {
+    let mut batch = KvBatch::new();
+    let bytes = number.to_be_bytes();
+    batch.put(*b"\x00applied", bytes).put([&b"row"[..], &bytes].concat(), vec![number as u8; 500]);
+    batch.put(*b"latest", vec![number as u8; if number % 7 == 0 { 60_000 } else { 50 }]);
+    batch
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("makes");
+    for entry in fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("lists");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copies");
+        }
+    }
+}
+
+/// How many batches a store holds; fails where it is not a prefix of them.
+fn applied(kv: &SledKv) -> u64 {
+    let Some(bytes) = kv.get("group", b"\x00applied").expect("reads") else {
+        assert_eq!(scan(kv, "group", b""), []);
+        return 0;
+    };
+    let last = u64::from_be_bytes(bytes.try_into().expect("a number"));
+    let rows = scan(kv, "group", b"row");
+    assert_eq!(rows.len() as u64, last);
+    for (number, (key, value)) in (1_u64..).zip(rows) {
+        assert_eq!(key, [&b"row"[..], &number.to_be_bytes()].concat());
+        assert_eq!(value, vec![number as u8; 500]);
+    }
+    let latest = kv.get("group", b"latest").expect("reads").expect("is there");
+    assert_eq!(latest, vec![last as u8; if last % 7 == 0 { 60_000 } else { 50 }]);
+    last
+}
+
+#[test]
+fn a_killed_process_leaves_a_prefix_with_all_that_was_synced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (live, image) = (directory.path().join("kv"), directory.path().join("image"));
+    let kv = SledKv::open(&live, &small_options()).expect("opens");
+    let mut synced = 0;
+    for number in 1..=60 {
+        kv.apply("group", batch(number)).expect("applies");
+        if number % 10 == 0 {
+            kv.sync().expect("syncs");
+            synced = number;
+        }
+        if number % 6 == 5 {
+            copy(&live, &image);
+            let (found, report) = SledKv::open_or_quarantine(&image, &small_options()).expect("opens");
+            assert_eq!(report.quarantined, None, "{:?}", report.reason);
+            let found = applied(&found);
+            assert!((synced..=number).contains(&found), "{found} of {number}, {synced} synced");
+            fs::remove_dir_all(&image).expect("removes");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_snapshot_does_not_keep_the_store_from_opening() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let kv = SledKv::open(directory.path(), &small_options()).expect("opens");
+    kv.apply("group", batch(1)).expect("applies");
+    kv.sync().expect("syncs");
+    drop(kv);
+    fs::write(directory.path().join("snap.0000000000000FFF.generating"), b"half").expect("writes");
+    let (kv, report) = SledKv::open_or_quarantine(directory.path(), &small_options()).expect("opens");
+    assert_eq!(report.quarantined, None, "{:?}", report.reason);
+    assert_eq!(applied(&kv), 1);
+}
+
+#[test]
+fn damaged_files_open_as_a_prefix_or_are_moved_aside() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let good = directory.path().join("good");
+    let kv = SledKv::open(&good, &small_options()).expect("opens");
+    for number in 1..=40 {
+        kv.apply("group", batch(number)).expect("applies");
+    }
+    kv.sync().expect("syncs");
+    drop(kv);
+    let length = fs::metadata(good.join("db")).expect("is there").len();
+    let written = {
+        let bytes = fs::read(good.join("db")).expect("reads");
+        bytes.iter().rposition(|byte| *byte != 0).expect("holds data") as u64
+    };
+    let (mut seed, mut aside) = (Seed::new(5), 0);
+    for attempt in 0..40 {
+        let parent = directory.path().join(format!("attempt-{attempt}"));
+        let image = parent.join("kv");
+        copy(&good, &image);
+        let mut bytes = fs::read(image.join("db")).expect("reads");
+        match attempt % 4 {
+            0 => bytes.truncate(seed.below(length) as usize),
+            1 => bytes.truncate(seed.below(written) as usize),
+            _ => bytes[seed.below(written) as usize] ^= 1 << seed.below(8),
+        }
+        fs::write(image.join("db"), bytes).expect("writes");
+        let (kv, report) = SledKv::open_or_quarantine(&image, &small_options()).expect("opens either way");
+        let found = applied(&kv);
+        assert!(found <= 40);
+        if let Some(moved) = report.quarantined {
+            assert_eq!((moved, found), (parent.join("quarantine-1"), 0));
+            aside += 1;
+        }
+        kv.apply("group", batch(found + 1)).expect("the store goes on");
+        drop(kv);
+        fs::remove_dir_all(&parent).expect("removes");
+    }
+    assert!(aside > 0, "some damage must have been noticed");
+}
+
+#[test]
+fn a_store_moved_aside_twice_has_two_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("kv");
+    for number in 1..=2 {
+        drop(SledKv::open(&path, &small_options()).expect("opens"));
+        fs::write(path.join("conf"), b"not a configuration").expect("writes");
+        let (kv, report) = SledKv::open_or_quarantine(&path, &small_options()).expect("opens");
+        assert_eq!(report.quarantined, Some(directory.path().join(format!("quarantine-{number}"))));
+        assert!(report.reason.is_some_and(|reason| !reason.is_empty()));
+        kv.apply("group", put(b"a", b"b")).expect("applies");
+    }
+}
+
+#[test]
+fn no_page_leaves_the_log_however_long_keys_and_values_are() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let kv = SledKv::open(directory.path(), &small_options()).expect("opens");
+    let mut seed = Seed::new(9);
+    for round in 0_u32..12 {
+        let mut batch = KvBatch::new();
+        for _ in 0..60 {
+            let number = seed.below(100_000).to_be_bytes();
+            // Keys that differ at the end, so that nothing of them can be left out of an index.
+            let key = [&vec![b'k'; 6 * 1024 - 8][..], &number].concat();
+            batch.put(key, vec![round as u8; 48 * 1024]);
+        }
+        kv.apply("group", batch).expect("applies");
+        kv.sync().expect("syncs");
+        assert_eq!(strays(directory.path()), 0, "round {round}");
+    }
+    let mut count = 0;
+    kv.scan("group", b"", &mut |_, _| {
+        count += 1;
+        Ok(())
+    })
+    .expect("scans");
+    assert!(count > 600);
+}
+
+#[test]
+fn a_second_instance_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let kv = SledKv::open(directory.path(), &small_options()).expect("opens");
+    let second = SledKv::open(directory.path(), &small_options());
+    assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+    drop(kv);
+}
