@@ -8,7 +8,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, stream};
-use lineate_proto::v1::{IngestRequest, LoadReport, Progress, UploadRequest, Writer};
+use lineate_proto::v1::{IngestFile, IngestRequest, LoadReport, Progress, UploadRequest, Writer};
 use lineate_types::limits;
 use tokio::{
     fs::File,
@@ -20,11 +20,11 @@ use crate::{Client, Error, Result, connect::service, work::follow};
 /// What to upload.
 #[derive(Debug, Clone)]
 pub enum UploadSource {
-    /// A local file; its path is the upload's name.
+    /// A local file.
     File(PathBuf),
     /// Bytes under a name.
     Bytes {
-        /// The name, for reports.
+        /// The name, for errors.
         name: String,
         /// The bytes.
         bytes: Bytes,
@@ -55,15 +55,14 @@ impl Client {
         source: UploadSource,
         on_bytes: impl Fn(u64) + Send + 'static,
     ) -> Result<Uploaded> {
-        let (name, reader): (String, Box<dyn AsyncRead + Send + Unpin>) = match &source {
+        let reader: Box<dyn AsyncRead + Send + Unpin> = match &source {
             UploadSource::File(path) => {
-                let file = File::open(path).await.map_err(|cause| unreadable(path, cause))?;
-                (path.display().to_string(), Box::new(file))
+                Box::new(File::open(path).await.map_err(|cause| unreadable(path, cause))?)
             }
-            UploadSource::Bytes { name, bytes } => (name.clone(), Box::new(io::Cursor::new(bytes.clone()))),
+            UploadSource::Bytes { bytes, .. } => Box::new(io::Cursor::new(bytes.clone())),
         };
         let failure = ReadFailure::default();
-        let requests = chunks(name, reader, failure.clone(), on_bytes);
+        let requests = chunks(reader, failure.clone(), on_bytes);
         let reply = service!(self, store_client::StoreClient).upload(requests).await;
         // A local cause explains more than what the server says of the stream it cut short.
         if let Some(cause) = failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -83,11 +82,11 @@ impl Client {
     pub async fn ingest(
         &self,
         view: &str,
-        upload_ids: Vec<String>,
+        files: Vec<IngestFile>,
         again: bool,
         on_progress: impl FnMut(Progress),
     ) -> Result<LoadReport> {
-        let request = IngestRequest { view: view.to_owned(), upload_ids, again };
+        let request = IngestRequest { view: view.to_owned(), files, again };
         let events = service!(self, store_client::StoreClient).ingest(request).await?.into_inner();
         follow(events, on_progress).await
     }
@@ -108,16 +107,15 @@ fn unreadable(path: &std::path::Path, source: io::Error) -> Error {
 
 /// The chunks of a reader. The last one says so; after a read error there is none.
 fn chunks(
-    name: String,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     failure: ReadFailure,
     on_bytes: impl Fn(u64) + Send + 'static,
 ) -> impl Stream<Item = UploadRequest> + Send + 'static {
-    let start = Some((reader, name, 0_u64, on_bytes));
+    let start = Some((reader, 0_u64, on_bytes));
     stream::unfold(start, move |state| {
         let failure = failure.clone();
         async move {
-            let (mut reader, name, mut sent, on_bytes) = state?;
+            let (mut reader, mut sent, on_bytes) = state?;
             let mut chunk = BytesMut::with_capacity(limits::CHUNK_BYTES);
             let last = loop {
                 match reader.read_buf(&mut chunk).await {
@@ -132,8 +130,8 @@ fn chunks(
             };
             sent += chunk.len() as u64;
             on_bytes(sent);
-            let request = UploadRequest { name, chunk: chunk.freeze(), last };
-            Some((request, (!last).then_some((reader, String::new(), sent, on_bytes))))
+            let request = UploadRequest { chunk: chunk.freeze(), last };
+            Some((request, (!last).then_some((reader, sent, on_bytes))))
         }
     })
 }
@@ -148,7 +146,7 @@ mod tests {
         reader: impl AsyncRead + Send + Unpin + 'static,
     ) -> (Vec<UploadRequest>, Option<io::Error>) {
         let failure = ReadFailure::default();
-        let all = chunks("f".into(), Box::new(reader), failure.clone(), |_| ()).collect().await;
+        let all = chunks(Box::new(reader), failure.clone(), |_| ()).collect().await;
         let failed = failure.lock().expect("not poisoned").take();
         (all, failed)
     }
@@ -164,7 +162,6 @@ mod tests {
             assert_eq!(requests.iter().filter(|request| request.last).count(), 1);
             assert!(requests.last().is_some_and(|request| request.last));
             assert!(requests.iter().all(|request| request.chunk.len() <= limits::CHUNK_BYTES));
-            assert_eq!(requests.first().map(|request| request.name.as_str()), Some("f"));
         }
     }
 

@@ -125,3 +125,5 @@ pub const HEADER_BYTES: u32 = 32 * 1024;
 pub const REQUESTS_UNDER_WAY: usize = 2_048;
 /// Loads, joins and verifications that run at once; more are refused.
 pub const HEAVY_REQUESTS: usize = 8;
+/// Parts of training sets that are read at once; each holds a thread.
+pub const DATASET_STREAMS: usize = 64;

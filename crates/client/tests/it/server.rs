@@ -30,7 +30,7 @@ pub(crate) enum Behaviour {
 pub(crate) struct Written {
     pub(crate) batches: Vec<(u64, Vec<u8>)>,
     pub(crate) repeated: usize,
-    pub(crate) uploads: Vec<(String, Vec<u8>)>,
+    pub(crate) uploads: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Default)]
@@ -101,12 +101,9 @@ impl store_server::Store for FakeStore {
         request: Request<Streaming<v1::UploadRequest>>,
     ) -> Result<Response<v1::UploadReply>, Status> {
         let mut chunks = request.into_inner();
-        let (mut name, mut bytes) = (String::new(), Vec::new());
+        let mut bytes = Vec::new();
         while let Some(part) = chunks.next().await {
             let part = part?;
-            if name.is_empty() {
-                name = part.name;
-            }
             bytes.extend_from_slice(&part.chunk);
             if part.last {
                 let reply = v1::UploadReply {
@@ -114,7 +111,7 @@ impl store_server::Store for FakeStore {
                     bytes: bytes.len() as u64,
                     ..Default::default()
                 };
-                self.written.lock().expect("not poisoned").uploads.push((name, bytes));
+                self.written.lock().expect("not poisoned").uploads.push(bytes);
                 return Ok(Response::new(reply));
             }
         }

@@ -1,0 +1,124 @@
+//! The commands: what each takes, does and prints. One file a command.
+
+mod apply;
+mod cluster;
+mod dataset;
+mod demo;
+mod diff;
+mod get;
+mod ingest;
+mod init;
+mod model;
+mod push;
+mod serve;
+mod trace;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::{
+    cli::{Cli, Global},
+    error::Error,
+    output::Output,
+    session::Session,
+    target::Target,
+    telemetry,
+};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole job, end to end, on generated data
+    Demo(demo::Arguments),
+    /// Make a store
+    Init(init::Arguments),
+    /// Serve a store to others
+    Serve(serve::Arguments),
+    /// Define entities, feature views and feature services
+    Apply(apply::Arguments),
+    /// Load files into a feature view, all or nothing
+    Ingest(ingest::Arguments),
+    /// Write rows into a feature view as they come
+    Push(push::Arguments),
+    /// Look features up, now or at a time
+    Get(get::Arguments),
+    /// Make, list, show, pull and verify training sets
+    #[command(subcommand)]
+    Dataset(dataset::Command),
+    /// Register and promote models
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Show what a node was made from, or what was made from it
+    Trace(trace::Arguments),
+    /// Compare what two nodes were made from
+    Diff(diff::Arguments),
+    /// Re-hash and re-prove a node, or the whole store
+    Verify(verify::Arguments),
+    /// Look at a running cluster
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+}
+
+/// How a command ended that did what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All is well.
+    Done,
+    /// It looked, and what it looked at is not as it should be.
+    NotVerified,
+}
+
+/// Runs a command line.
+pub(crate) fn run(cli: Cli) -> Result<Outcome, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(dispatch(cli));
+    // A read of standard input cannot be interrupted; nothing else is left to wait for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
+    let Cli { global, command } = cli;
+    let graph = matches!(command, Command::Trace(_));
+    let mut output = Output::standard(global.format, graph)?;
+    match command {
+        Command::Demo(arguments) => return demo::run(arguments, &global, &mut output).await,
+        Command::Init(arguments) => return init::run(arguments, &global, &mut output).await,
+        Command::Serve(arguments) => return serve::run(arguments, &global, &mut output).await,
+        _ => {}
+    }
+    telemetry::quiet();
+    let target = target(global)?;
+    let session = Session::open(target).await?;
+    let client = session.client();
+    let outcome = match command {
+        Command::Apply(arguments) => apply::run(arguments, client, &mut output).await,
+        Command::Ingest(arguments) => ingest::run(arguments, client, &mut output).await,
+        Command::Push(arguments) => push::run(arguments, client, &mut output).await,
+        Command::Get(arguments) => get::run(arguments, client, &mut output).await,
+        Command::Dataset(command) => dataset::run(command, client, &mut output).await,
+        Command::Model(command) => model::run(command, client, &mut output).await,
+        Command::Trace(arguments) => trace::run(arguments, client, &mut output).await,
+        Command::Diff(arguments) => diff::run(arguments, client, &mut output).await,
+        Command::Verify(arguments) => verify::run(arguments, client, &mut output).await,
+        Command::Cluster(command) => cluster::run(command, client, &mut output).await,
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => Ok(Outcome::Done),
+    };
+    session.close().await?;
+    outcome
+}
+
+/// The directory of a command that works on a store in this process only.
+fn required_directory(global: &Global, command: &str) -> Result<PathBuf, Error> {
+    let target = Target::resolve(global.data_dir.clone(), global.addr.clone(), None)?;
+    match target {
+        Target::Directory(directory) => Ok(directory),
+        Target::Address(_) => Err(Error::Usage(format!("`lineate {command}` needs --data-dir DIR"))),
+    }
+}
+
+fn target(global: Global) -> Result<Target, Error> {
+    Target::resolve(global.data_dir, global.addr, std::env::var("LINEATE_ADDR").ok())
+}

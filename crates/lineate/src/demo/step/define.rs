@@ -1,0 +1,68 @@
+//! Shows the plan of the definitions, then applies them.
+
+use std::time::{Duration, Instant};
+
+use lineate_client::{
+    Client,
+    v1::{DefinitionFile, Plan, plan::Kind},
+};
+use serde_json::{Value, json};
+
+use super::generate::YAML;
+use crate::{
+    demo::{commands::DEFINITIONS, timing::micros},
+    error::Error,
+    output::{
+        Page, Report, number,
+        table::{Side, Table},
+    },
+};
+
+/// A plan, and the same once more as it was applied.
+pub(in crate::demo) struct Defined {
+    plan: Plan,
+    applied: Plan,
+    elapsed: Duration,
+}
+
+/// Plans and applies.
+pub(in crate::demo) async fn define(client: &Client) -> Result<Defined, Error> {
+    let files = || vec![DefinitionFile { name: DEFINITIONS.to_owned(), yaml: YAML.to_owned() }];
+    let plan = client.plan(files()).await?;
+    let started = Instant::now();
+    let applied = client.apply(files()).await?;
+    Ok(Defined { plan, applied, elapsed: started.elapsed() })
+}
+
+impl Report for Defined {
+    fn text(&self, page: &mut Page) {
+        let mut table =
+            Table::new([("PLAN", Side::Left), ("", Side::Left), ("", Side::Left), ("MEANS", Side::Left)]);
+        for change in &self.plan.changes {
+            let means: Vec<&str> =
+                change.details.iter().chain(&change.consequences).map(String::as_str).collect();
+            table.row([word(change.kind()).to_owned(), change.what.clone(), change.name.clone(), means.join("; ")]);
+        }
+        page.table(&table);
+        page.gap();
+        let count = self.applied.changes.iter().filter(|change| change.kind() == Kind::New).count() as u64;
+        let verdict = if self.applied.applied { "applied as one change" } else { "nothing to apply" };
+        page.verdict(
+            self.applied.applied,
+            &format!("{verdict}: {}", number::counted(count, "definition")),
+            &number::duration(self.elapsed),
+        );
+    }
+
+    fn json(&self) -> Value {
+        json!({"plan": self.plan.json(), "applied": self.applied.json(), "elapsed_us": micros(self.elapsed)})
+    }
+}
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::New => "+ new",
+        Kind::Changed => "~ changed",
+        Kind::Unchanged | Kind::Unspecified => "= unchanged",
+    }
+}

@@ -1,0 +1,93 @@
+//! What every service shares: the node, who is asking, and the bounds on work.
+
+use std::sync::Arc;
+
+use axum::Router;
+use lineate_node::{Node, SystemClock, api::Options};
+use lineate_types::{Principal, TimestampUs, limits};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{Error, Result, flight, grpc, metrics::Metrics, pages, router::router};
+
+/// The state of a running service. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    node: Node,
+    principal: Principal,
+    metrics: Arc<Metrics>,
+    heavy: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
+    started: TimestampUs,
+}
+
+impl App {
+    /// The services of a node for one kind of caller.
+    pub(crate) fn new(node: Node, principal: Principal) -> Self {
+        let started = node.now();
+        let heavy = Arc::new(Semaphore::new(limits::HEAVY_REQUESTS));
+        let metrics = Arc::new(Metrics::new());
+        let reading = Arc::new(Semaphore::new(limits::DATASET_STREAMS));
+        Self { shared: Arc::new(Shared { node, principal, metrics, heavy, reading, started }) }
+    }
+
+    /// The node.
+    pub(crate) fn node(&self) -> &Node {
+        &self.shared.node
+    }
+
+    /// Who is asking.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.shared.principal
+    }
+
+    /// The figures.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Since when this runs.
+    pub(crate) fn started(&self) -> TimestampUs {
+        self.shared.started
+    }
+
+    /// A place among the few requests that take long.
+    ///
+    /// # Errors
+    /// All places are taken.
+    pub(crate) fn heavy(&self) -> Result<OwnedSemaphorePermit> {
+        self.shared.heavy.clone().try_acquire_owned().map_err(|_| {
+            Error::Busy(format!(
+                "{} loads, joins or verifications are under way, which is the most; repeat after a pause",
+                limits::HEAVY_REQUESTS
+            ))
+        })
+    }
+
+    /// A place among the streams of training sets, each of which holds a thread.
+    ///
+    /// # Errors
+    /// All places are taken.
+    pub(crate) fn reading(&self) -> Result<OwnedSemaphorePermit> {
+        self.shared.reading.clone().try_acquire_owned().map_err(|_| {
+            Error::Busy(format!(
+                "{} parts of training sets are being read, which is the most; repeat after a pause",
+                limits::DATASET_STREAMS
+            ))
+        })
+    }
+
+    /// Everything that is served, as one router.
+    pub(crate) fn router(&self) -> Router {
+        let grpc = flight::add_to(grpc::routes(self), self).into_axum_router();
+        router(grpc, pages::router(self.clone()), self.shared.metrics.clone())
+    }
+}
+
+/// The way a node is opened by this crate.
+pub(crate) fn node_options(data_dir: std::path::PathBuf, shards: Option<u16>) -> Options {
+    Options { data_dir, shards: shards.unwrap_or(limits::DEFAULT_SHARDS), clock: Arc::new(SystemClock) }
+}

@@ -1,0 +1,149 @@
+//! Training sets, one endpoint for each of their files, in order.
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+    ipc::writer::IpcWriteOptions,
+};
+use arrow_flight::{
+    FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, SchemaResult, Ticket,
+    encode::FlightDataEncoderBuilder, error::FlightError,
+};
+use futures::{StreamExt, TryStreamExt};
+use lineate_proto::v1::DatasetTicket;
+use lineate_query::DatasetRows;
+use lineate_state::meta::DatasetState;
+use lineate_types::{HasKind, Hash};
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::named;
+use crate::{
+    Error, Result,
+    app::App,
+    grpc::{Events, datasets},
+};
+
+/// Batches read ahead of what the caller has taken.
+const READ_AHEAD: usize = 2;
+
+/// Every training set, the newest version of each name.
+pub(super) fn list(app: &App) -> Vec<Result<FlightInfo>> {
+    let mut newest: Vec<DatasetState> = Vec::new();
+    for state in app.node().meta().read().datasets() {
+        let same = |known: &DatasetState| {
+            known.draft.project == state.draft.project && known.draft.name == state.draft.name
+        };
+        match newest.last_mut().filter(|known| same(known)) {
+            Some(known) => *known = state.clone(),
+            None => newest.push(state.clone()),
+        }
+    }
+    newest.iter().map(|state| describe(app, state)).collect()
+}
+
+/// One training set.
+///
+/// # Errors
+/// There is none of this path.
+pub(super) fn info(app: &App, descriptor: &FlightDescriptor) -> Result<FlightInfo> {
+    describe(app, &datasets::find(app, named(descriptor, "dataset")?)?)
+}
+
+/// The columns of a training set.
+///
+/// # Errors
+/// There is none of this path.
+pub(super) fn schema(app: &App, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
+    let state = datasets::find(app, named(descriptor, "dataset")?)?;
+    let schema = columns(app, &state)?;
+    let IpcMessage(schema) = ipc(&schema)?;
+    Ok(SchemaResult { schema })
+}
+
+/// The rows of one file of a training set.
+///
+/// # Errors
+/// The ticket is none of ours, or what it names is gone or damaged.
+pub(super) fn rows(app: &App, ticket: &Ticket) -> Result<Events<FlightData>> {
+    let state = of_ticket(app, ticket)?;
+    let permit = app.reading()?;
+    let schema = columns(app, &state)?;
+    let (sender, receiver) = mpsc::channel::<Result<RecordBatch, FlightError>>(READ_AHEAD);
+    let reader = app.clone();
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let send = |item: Result<RecordBatch, lineate_query::Error>| {
+            let item = item.map_err(|error| FlightError::Tonic(Box::new(Status::from(Error::from(error)))));
+            // Nobody listens any more: the rest need not be read.
+            sender.blocking_send(item).is_ok()
+        };
+        match DatasetRows::new(reader.node(), &state) {
+            Ok(batches) => {
+                for batch in batches {
+                    reader.metrics().rows_read(batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));
+                    let failed = batch.is_err();
+                    if !send(batch) || failed {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                send(Err(error));
+            }
+        }
+    });
+    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(ReceiverStream::new(receiver));
+    Ok(data.map_err(Status::from).boxed())
+}
+
+fn describe(app: &App, state: &DatasetState) -> Result<FlightInfo> {
+    let draft = &state.draft;
+    let name = format!("{}/{}@v{}", draft.project, draft.name, state.version);
+    let descriptor = FlightDescriptor::new_path(vec!["dataset".to_owned(), name]);
+    let bytes: u64 = draft.files.iter().map(|file| file.bytes).sum();
+    let mut info = FlightInfo::new()
+        .try_with_schema(columns(app, state)?.as_ref())
+        .map_err(|cause| Error::Segment(cause.into()))?
+        .with_descriptor(descriptor)
+        .with_total_records(i64::try_from(draft.rows).unwrap_or(-1))
+        .with_total_bytes(i64::try_from(bytes).unwrap_or(-1))
+        .with_ordered(true);
+    for file in 0..draft.files.len() {
+        let ticket = DatasetTicket {
+            record: state.record.as_bytes().to_vec().into(),
+            file: u32::try_from(file).unwrap_or(u32::MAX),
+        };
+        let ticket = Ticket::new(ticket.encode_to_vec());
+        info = info.with_endpoint(FlightEndpoint::new().with_ticket(ticket));
+    }
+    Ok(info)
+}
+
+/// The training set of a ticket, reduced to the file it names.
+fn of_ticket(app: &App, ticket: &Ticket) -> Result<DatasetState> {
+    let foreign = || Error::Invalid("the ticket is none of this server; ask GetFlightInfo for one".into());
+    let DatasetTicket { record, file } =
+        DatasetTicket::decode(ticket.ticket.as_ref()).map_err(|_| foreign())?;
+    let record = Hash::from_bytes(record.as_ref().try_into().map_err(|_| foreign())?);
+    let found = app.node().meta().read().datasets().find(|state| state.record == record).cloned();
+    let mut state = found.ok_or_else(foreign)?;
+    let file = usize::try_from(file).ok().and_then(|file| state.draft.files.get(file)).copied();
+    state.draft.files = vec![file.ok_or_else(foreign)?];
+    Ok(state)
+}
+
+fn columns(app: &App, state: &DatasetState) -> Result<SchemaRef> {
+    Ok(DatasetRows::new(app.node(), state).map(|rows| rows.schema().clone())?)
+}
+
+fn ipc(schema: &Schema) -> Result<IpcMessage> {
+    let options = IpcWriteOptions::default();
+    SchemaAsIpc::new(schema, &options).try_into().map_err(|cause: arrow::error::ArrowError| {
+        let error = lineate_segment::Error::from(cause);
+        tracing::error!(kind = %error.kind(), "a schema cannot be encoded");
+        error.into()
+    })
+}

@@ -1,0 +1,232 @@
+//! The lineage graph.
+
+use lineate_ledger::{
+    Record, Sealed,
+    graph::{self, At, Cursor, Graph, Trace, Walk},
+    render,
+};
+use lineate_node::api::StoreCheck;
+use lineate_proto::v1::{
+    Checkpoint, DiffReply, DiffRequest, Direction, Drawing, Edge, Node, NodeDetail, ShowNodeRequest,
+    TraceReply, TraceRequest, VerifyEvent, VerifyReport, VerifyRequest,
+    diff_reply::Changed,
+    lineage_server::Lineage,
+    verify_event::Event,
+    verify_report::{Check, Finding},
+};
+use lineate_state::meta::LedgerState;
+use lineate_types::{Hash, limits};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Service, blocking, verify,
+    work::{self, Events},
+};
+use crate::{Error, Result, app::App, reader};
+
+#[tonic::async_trait]
+impl Lineage for Service {
+    type VerifyStream = Events<VerifyEvent>;
+
+    async fn trace(&self, request: Request<TraceRequest>) -> Result<Response<TraceReply>, Status> {
+        let (app, request) = (self.0.clone(), request.into_inner());
+        Ok(Response::new(blocking(move || trace(&app, &request)).await?))
+    }
+
+    async fn show(&self, request: Request<ShowNodeRequest>) -> Result<Response<NodeDetail>, Status> {
+        Ok(Response::new(show(&self.0, &request.into_inner().node)?))
+    }
+
+    async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        let node = request.into_inner().node;
+        let wanted = (!node.is_empty()).then(|| reader::node(&node)).transpose()?;
+        let app = self.0.clone();
+        let events = work::run(
+            &self.0,
+            |progress| async move {
+                match wanted {
+                    None => Ok(report(app.node().verify_store(progress).await?)),
+                    Some(node) => verify::node(&app, &node, progress).await,
+                }
+            },
+            |progress| VerifyEvent { event: Some(Event::Progress(progress)) },
+            |report| VerifyEvent { event: Some(Event::Report(report)) },
+        )?;
+        Ok(Response::new(events))
+    }
+
+    async fn diff(&self, request: Request<DiffRequest>) -> Result<Response<DiffReply>, Status> {
+        let (app, request) = (self.0.clone(), request.into_inner());
+        Ok(Response::new(blocking(move || diff(&app, &request)).await?))
+    }
+}
+
+fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
+    let limit = match request.limit {
+        0 => limits::TRACE_NODES,
+        limit => limit as usize,
+    };
+    let (walk, checkpoint) = {
+        let meta = app.node().meta().read();
+        let graph = meta.ledger().graph();
+        let walk = if request.cursor.is_empty() {
+            let at = At::from(reader::time(request.at_us));
+            let start = graph.resolve(&reader::node(&request.node)?, None, at)?.id;
+            let direction = match request.direction() {
+                Direction::Down => graph::Direction::Down,
+                Direction::Up | Direction::Unspecified => graph::Direction::Up,
+            };
+            let trace = Trace { direction, depth: request.depth, at, limit, agents: request.agents };
+            graph.walk(start, &trace)?
+        } else {
+            let cursor = Cursor::decode(&request.cursor)
+                .map_err(|_| Error::Invalid("the cursor is none that a trace has given".into()))?;
+            graph.resume(&cursor, limit)?
+        };
+        (walk, checkpoint(meta.ledger()))
+    };
+    let note = |id: Hash| note(app, id);
+    let drawing = match request.drawing() {
+        Drawing::Unspecified => String::new(),
+        Drawing::Tree => render::tree(&walk, &note),
+        Drawing::Json => pretty(&render::json(&walk, &note)),
+        Drawing::Dot => render::dot(&walk, &note),
+        Drawing::ProvJson => pretty(&render::prov_json(&walk, &note)),
+    };
+    let (nodes, edges) = match request.drawing() {
+        Drawing::Unspecified => (nodes(&walk, &note), edges(&walk)),
+        _ => (Vec::new(), Vec::new()),
+    };
+    Ok(TraceReply {
+        start: walk.start.to_string(),
+        nodes,
+        edges,
+        drawing,
+        complete: walk.is_complete(),
+        cursor: walk.cursor.as_ref().map(Cursor::encode).unwrap_or_default().into(),
+        checkpoint: Some(checkpoint),
+    })
+}
+
+fn show(app: &App, text: &str) -> Result<NodeDetail> {
+    let wanted = reader::node(text)?;
+    let (node, record) = {
+        let meta = app.node().meta().read();
+        let node = meta.ledger().graph().resolve(&wanted, None, At::Newest)?.clone();
+        let record = meta.ledger().record(&node.id).cloned();
+        (node, record)
+    };
+    let edges = record.iter().flat_map(Record::edges).map(|edge| Edge {
+        from: node.id.to_string(),
+        to: edge.target.to_string(),
+        role: edge.role.to_string(),
+    });
+    Ok(NodeDetail {
+        edges: edges.collect(),
+        record: record.as_ref().map(Record::encode).unwrap_or_default().into(),
+        node: Some(message(&node, note(app, node.id))),
+    })
+}
+
+fn diff(app: &App, request: &DiffRequest) -> Result<DiffReply> {
+    let (left, right) = (reader::node(&request.left)?, reader::node(&request.right)?);
+    let (diff, checkpoint) = {
+        let meta = app.node().meta().read();
+        let graph: &Graph = meta.ledger().graph();
+        let left = graph.resolve(&left, None, At::Newest)?.id;
+        let right = graph.resolve(&right, None, At::Newest)?.id;
+        (graph.diff(left, right)?, checkpoint(meta.ledger()))
+    };
+    let named = |node: &graph::Node| message(node, note(app, node.id));
+    let changed = diff
+        .changed
+        .iter()
+        .map(|(left, right)| Changed { left: Some(named(left)), right: Some(named(right)) });
+    Ok(DiffReply {
+        left: Some(named(&diff.a)),
+        right: Some(named(&diff.b)),
+        changed: changed.collect(),
+        only_left: diff.only_a.iter().map(named).collect(),
+        only_right: diff.only_b.iter().map(named).collect(),
+        shared: diff.shared.iter().map(named).collect(),
+        checkpoint: Some(checkpoint),
+    })
+}
+
+/// The text kept beside a record: the path of a source, the name of an agent, what an assertion says.
+fn note(app: &App, id: Hash) -> Option<String> {
+    let sealed = match app.node().meta().read().ledger().record(&id) {
+        Some(Record::Source(source)) => source.path,
+        Some(Record::Assertion(assertion)) => assertion.value?,
+        Some(_) => return None,
+        // An agent is known by the commitment to who it is.
+        None => Sealed(id),
+    };
+    // A text that is damaged is a matter for `verify`; here it is left out.
+    app.node().sealed_texts().open(sealed).ok().flatten()
+}
+
+fn nodes(walk: &Walk, note: render::Note<'_>) -> Vec<Node> {
+    walk.nodes
+        .iter()
+        .map(|found| Node { depth: found.depth, cut: found.cut, ..message(&found.node, note(found.node.id)) })
+        .collect()
+}
+
+fn edges(walk: &Walk) -> Vec<Edge> {
+    walk.edges
+        .iter()
+        .map(|edge| Edge {
+            from: edge.from.to_string(),
+            to: edge.to.to_string(),
+            role: edge.role.as_str().to_owned(),
+        })
+        .collect()
+}
+
+fn message(node: &graph::Node, note: Option<String>) -> Node {
+    Node {
+        id: node.id.to_string(),
+        kind: node.word().to_owned(),
+        title: node.title(),
+        rows: node.rows,
+        note,
+        commit_time_us: node.commit_time.0,
+        sequence: node.seq,
+        depth: 0,
+        cut: false,
+    }
+}
+
+fn checkpoint(ledger: &LedgerState) -> Checkpoint {
+    let size = ledger.size();
+    let root = if size == 0 { Vec::new() } else { ledger.tree().root().as_bytes().to_vec() };
+    Checkpoint { size, root: root.into() }
+}
+
+/// A check of the whole store as a report.
+fn report(check: StoreCheck) -> VerifyReport {
+    let findings = check.faults.into_iter().map(|fault| {
+        let (subject, problem) = fault.split_once(": ").unwrap_or(("store", &fault));
+        Finding {
+            kind: "corrupt".to_owned(),
+            subject: subject.to_owned(),
+            problem: problem.to_owned(),
+            expected: None,
+            found: None,
+        }
+    });
+    let findings: Vec<Finding> = findings.collect();
+    VerifyReport {
+        verified: findings.is_empty(),
+        checks: vec![
+            Check { name: "ledger entries re-hashed".to_owned(), count: check.entries, bytes: 0 },
+            Check { name: "blobs re-hashed".to_owned(), count: check.blobs, bytes: check.bytes },
+        ],
+        findings,
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,139 @@
+//! The register of models.
+
+use std::collections::BTreeMap;
+
+use lineate_ledger::Sealed;
+use lineate_node::api::{ModelRequest, Versioned};
+use lineate_proto::v1::{
+    ListModelsRequest, Model, ModelListing, PromoteModelRequest, Promotion, RegisterModelRequest,
+    models_server::Models,
+};
+use lineate_state::meta::ModelState;
+use lineate_types::{Hash, Name};
+use tonic::{Request, Response, Status};
+
+use super::{Service, store::upload_id};
+use crate::{Error, Result, app::App, reader};
+
+#[tonic::async_trait]
+impl Models for Service {
+    async fn register(&self, request: Request<RegisterModelRequest>) -> Result<Response<Model>, Status> {
+        Ok(Response::new(register(&self.0, request.into_inner()).await?))
+    }
+
+    async fn promote(&self, request: Request<PromoteModelRequest>) -> Result<Response<Promotion>, Status> {
+        Ok(Response::new(promote(&self.0, request.into_inner()).await?))
+    }
+
+    async fn list(&self, request: Request<ListModelsRequest>) -> Result<Response<ModelListing>, Status> {
+        let wanted = request.into_inner().project;
+        let mut newest: BTreeMap<(Name, Name), ModelState> = BTreeMap::new();
+        for state in self.0.node().meta().read().models() {
+            if wanted.is_empty() || state.draft.project.as_str() == wanted {
+                newest.insert((state.draft.project.clone(), state.draft.name.clone()), state.clone());
+            }
+        }
+        let models = newest.values().map(|state| message(&self.0, state)).collect::<Result<Vec<_>>>()?;
+        Ok(Response::new(ModelListing { models }))
+    }
+}
+
+async fn register(app: &App, request: RegisterModelRequest) -> Result<Model> {
+    let (mut project, name) = reader::unversioned("model", &request.name)?;
+    let mut datasets = Vec::with_capacity(request.datasets.len());
+    for text in &request.datasets {
+        let dataset = reader::reference("dataset", text)?;
+        if let Some(named) = dataset.project {
+            match &project {
+                Some(project) if *project != named => {
+                    return Err(Error::Invalid(format!(
+                        "the model is of project `{project}`, its dataset `{text}` of another"
+                    )));
+                }
+                _ => project = Some(named),
+            }
+        }
+        datasets.push(dataset.name);
+    }
+    let artifact = match request.artifact_upload_id.as_str() {
+        "" => None,
+        id => Some(upload_id(id)?),
+    };
+    let request = ModelRequest {
+        project,
+        name,
+        datasets,
+        artifact,
+        code: Some(request.code).filter(|code| !code.is_empty()),
+        parameters: request.parameters.into_iter().collect(),
+        metrics: request.metrics.into_iter().collect(),
+    };
+    let Versioned { project, name, version, .. } =
+        app.node().register_model(app.principal(), request).await?;
+    message(app, &state(app, &project, &name, version)?)
+}
+
+async fn promote(app: &App, request: PromoteModelRequest) -> Result<Promotion> {
+    let reference = reader::reference("model", &request.model)?;
+    let alias = Name::new(request.alias).map_err(|cause| Error::Invalid(format!("alias {cause}")))?;
+    let previous = {
+        let meta = app.node().meta().read();
+        let project = meta.catalog().project(reference.project.as_ref())?;
+        let versions = meta.model_versions(&project, &reference.name.name);
+        versions.iter().find(|state| state.aliases.contains(&alias)).map(|state| state.version)
+    };
+    let promoted = app
+        .node()
+        .promote(app.principal(), reference.project.as_ref(), &reference.name, alias.clone())
+        .await?;
+    Ok(Promotion {
+        model: format!("{}@v{}", promoted.name, promoted.version),
+        alias: alias.to_string(),
+        previous: previous.map(|version| format!("{}@v{version}", promoted.name)).unwrap_or_default(),
+        model_record: promoted.record.to_string(),
+    })
+}
+
+fn state(app: &App, project: &Name, name: &Name, version: u32) -> Result<ModelState> {
+    let meta = app.node().meta().read();
+    let found = meta.model_versions(project, name).iter().find(|state| state.version == version).cloned();
+    found.ok_or_else(|| Error::Stopped(format!("model {name}@v{version} is not where it was put")))
+}
+
+fn message(app: &App, state: &ModelState) -> Result<Model> {
+    let draft = &state.draft;
+    let opened = |commitment: Hash| -> Result<String> {
+        let text = app.node().sealed_texts().open(Sealed(commitment))?;
+        Ok(text.unwrap_or_else(|| "(erased)".to_owned()))
+    };
+    let parameters = draft.parameters.iter().map(|(name, value)| Ok((name.clone(), opened(*value)?)));
+    let (datasets, run) = {
+        let meta = app.node().meta().read();
+        let graph = meta.ledger().graph();
+        let title = |id: &Hash| graph.node(*id).map_or_else(|| id.to_string(), |node| node.title());
+        let datasets = draft.datasets.iter().map(|id| {
+            let title = title(id);
+            title.strip_prefix("dataset:").map_or(title.clone(), ToOwned::to_owned)
+        });
+        let run = match meta.ledger().record(&state.record) {
+            Some(lineate_ledger::Record::Model(model)) => model.run.to_string(),
+            _ => String::new(),
+        };
+        (datasets.collect(), run)
+    };
+    Ok(Model {
+        project: draft.project.to_string(),
+        name: draft.name.to_string(),
+        version: state.version,
+        record: state.record.to_string(),
+        datasets,
+        run,
+        artifact_hash: draft.artifact.map(|file| file.physical.to_string()).unwrap_or_default(),
+        artifact_bytes: draft.artifact.map_or(0, |file| file.bytes),
+        code: draft.code.map(opened).transpose()?.unwrap_or_default(),
+        parameters: parameters.collect::<Result<_>>()?,
+        metrics: draft.metrics.iter().cloned().collect(),
+        commit_time_us: state.created.0,
+        aliases: state.aliases.iter().map(ToString::to_string).collect(),
+    })
+}

@@ -1,0 +1,138 @@
+//! Rows on their way in.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use lineate_node::{
+    Node,
+    api::{LoadFile, LoadReport, LoadRequest, UploadInfo},
+};
+use lineate_proto::v1::{
+    self, IngestEvent, IngestRequest, OpenWriterRequest, PushAck, PushRequest, UploadReply, UploadRequest,
+    Writer, ingest_event::Event, load_report::Source, store_server::Store,
+};
+use lineate_types::{WriterId, limits};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    Service, push,
+    work::{self, Events},
+};
+use crate::{Error, Result, reader};
+
+/// How long an upload may pause.
+const UPLOAD_PAUSE: Duration = Duration::from_secs(60);
+
+#[tonic::async_trait]
+impl Store for Service {
+    type IngestStream = Events<IngestEvent>;
+    type PushStream = Events<PushAck>;
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<UploadRequest>>,
+    ) -> Result<Response<UploadReply>, Status> {
+        let info = upload(self.0.node(), request.into_inner()).await?;
+        Ok(Response::new(UploadReply {
+            upload_id: info.id.to_string(),
+            hash: info.hash.to_string(),
+            bytes: info.bytes,
+        }))
+    }
+
+    async fn ingest(&self, request: Request<IngestRequest>) -> Result<Response<Self::IngestStream>, Status> {
+        let IngestRequest { view, files, again } = request.into_inner();
+        let reference = reader::reference("view", &view)?;
+        let files = files.iter().map(load_file).collect::<Result<Vec<_>>>()?;
+        let request = LoadRequest { project: reference.project, view: reference.name, files, again };
+        let app = self.0.clone();
+        let events = work::run(
+            &self.0,
+            |progress| async move {
+                let report = app.node().ingest(app.principal(), request, progress).await?;
+                if !report.already_loaded {
+                    app.metrics().rows_written(report.rows);
+                }
+                Ok(report)
+            },
+            |progress| IngestEvent { event: Some(Event::Progress(progress)) },
+            |report| IngestEvent { event: Some(Event::Report(message(report))) },
+        )?;
+        Ok(Response::new(events))
+    }
+
+    async fn open_writer(&self, request: Request<OpenWriterRequest>) -> Result<Response<Writer>, Status> {
+        let resume = request.into_inner().writer_id.map(WriterId);
+        let app = &self.0;
+        let position = app.node().open_writer(app.principal(), resume).await.map_err(Error::from)?;
+        Ok(Response::new(Writer { writer_id: position.writer.0, epoch: position.epoch }))
+    }
+
+    async fn push(
+        &self,
+        request: Request<Streaming<PushRequest>>,
+    ) -> Result<Response<Self::PushStream>, Status> {
+        Ok(Response::new(push::acks(self.0.clone(), request.into_inner())))
+    }
+}
+
+/// Takes a file. One that stops before it says it is complete leaves nothing.
+async fn upload(node: &Node, mut chunks: Streaming<UploadRequest>) -> Result<UploadInfo> {
+    let mut sink = node.upload().await?;
+    loop {
+        let next = tokio::time::timeout(UPLOAD_PAUSE, chunks.next());
+        let part = next.await.map_err(|_| {
+            Error::Invalid(format!("the upload paused for {} s and was given up", UPLOAD_PAUSE.as_secs()))
+        })?;
+        let Some(Ok(UploadRequest { chunk, last, .. })) = part else {
+            return Err(Error::Invalid("the upload was cut short; send the file again".into()));
+        };
+        if chunk.len() > limits::CHUNK_BYTES {
+            return Err(Error::Invalid(format!(
+                "a chunk has {} bytes; at most {} are allowed",
+                chunk.len(),
+                limits::CHUNK_BYTES
+            )));
+        }
+        sink.write(chunk).await?;
+        if last {
+            return Ok(sink.finish().await?);
+        }
+    }
+}
+
+/// The upload a request names.
+///
+/// # Errors
+/// The text names none.
+pub(super) fn upload_id(text: &str) -> Result<u64> {
+    text.parse().map_err(|_| Error::Invalid(format!("`{text}` is not the id of an upload")))
+}
+
+fn load_file(file: &v1::IngestFile) -> Result<LoadFile> {
+    Ok(LoadFile { path: file.name.clone(), upload: upload_id(&file.upload_id)? })
+}
+
+fn message(report: LoadReport) -> v1::LoadReport {
+    v1::LoadReport {
+        view: report.view,
+        load_id: report.load.0,
+        already_loaded: report.already_loaded,
+        rows: report.rows,
+        tombstones: report.tombstones,
+        commit_time_us: report.commit_time.0,
+        sources: report
+            .files
+            .into_iter()
+            .map(|file| Source {
+                name: file.path,
+                hash: file.hash.to_string(),
+                rows: file.rows,
+                format: file.format.to_owned(),
+            })
+            .collect(),
+        segments: report.segments,
+        segment_bytes: report.segment_bytes,
+        record: report.record.to_string(),
+    }
+}

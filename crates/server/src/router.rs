@@ -1,0 +1,169 @@
+//! One port for gRPC, Flight and HTTP: routed by content type, bounded in number and time, counted and traced.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use lineate_proto::status;
+use lineate_types::limits;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+use tracing::Instrument;
+
+use crate::{Error, metrics::Metrics};
+
+/// The longest a request may take to the head of its answer, where its caller names no shorter time.
+const LONGEST_REQUEST: Duration = Duration::from_secs(300);
+/// The longest a file may be under way.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(24 * 3600);
+
+/// What every request passes.
+#[derive(Clone)]
+struct Gate {
+    metrics: Arc<Metrics>,
+    requests: Arc<Semaphore>,
+}
+
+/// Joins the gRPC services and the pages into one router.
+pub(crate) fn router(grpc: Router, pages: Router, metrics: Arc<Metrics>) -> Router {
+    let gate = Gate { metrics, requests: Arc::new(Semaphore::new(limits::REQUESTS_UNDER_WAY)) };
+    let all = pages.fallback(move |request: Request| {
+        let grpc = grpc.clone();
+        async move {
+            if is_grpc(request.headers()) {
+                match grpc.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            } else {
+                (StatusCode::NOT_FOUND, "there is no such page; see / \n").into_response()
+            }
+        }
+    });
+    all.layer(middleware::from_fn_with_state(gate, pass))
+}
+
+/// Bounds, times and counts one request.
+async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let grpc = is_grpc(request.headers());
+    let path = known(request.uri().path(), grpc);
+    let timer = gate.metrics.time(path.clone());
+    let Ok(permit) = gate.requests.try_acquire() else {
+        let most = limits::REQUESTS_UNDER_WAY;
+        let response =
+            refuse(grpc, &Error::Busy(format!("{most} requests are under way; repeat after a pause")));
+        timer.answered(code(grpc, &response));
+        return response;
+    };
+    let longest = match deadline(request.headers()) {
+        Ok(asked) => asked.unwrap_or(Duration::MAX).min(longest(&path)),
+        Err(()) => {
+            let wrong = Error::Invalid("grpc-timeout is at most 8 digits and a unit (H M S m u n)".into());
+            return refuse(grpc, &wrong);
+        }
+    };
+    let span = tracing::info_span!("request", method = %path);
+    let response = match tokio::time::timeout(longest, next.run(request).instrument(span)).await {
+        Ok(response) => response,
+        Err(_) if grpc => tonic::Status::deadline_exceeded("the request took too long").into_http(),
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    drop(permit);
+    let code = code(grpc, &response);
+    let took = timer.answered(code.clone());
+    tracing::debug!(method = %path, code = %code, took_us = took.as_micros(), "request answered");
+    response
+}
+
+/// An upload is answered when it is complete, which depends on its size; it is bounded by its pauses instead.
+fn longest(path: &str) -> Duration {
+    if path == "/lineate.v1.Store/Upload" { LONGEST_UPLOAD } else { LONGEST_REQUEST }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The path, or one word for all paths that lead nowhere, so that strangers cannot make names of metrics.
+fn known(path: &str, grpc: bool) -> String {
+    let services = ["/lineate.v1.", "/arrow.flight.protocol.FlightService/"];
+    let known = if grpc {
+        path.len() < 128 && services.iter().any(|service| path.starts_with(service))
+    } else {
+        ["/", "/health", "/metrics"].contains(&path)
+    };
+    if known { path.to_owned() } else { "unknown".to_owned() }
+}
+
+fn refuse(grpc: bool, error: &Error) -> Response {
+    use lineate_types::HasKind;
+    if grpc {
+        return status::from_error(error).into_http();
+    }
+    let status = StatusCode::from_u16(status::http_status(error.kind()));
+    (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), format!("{error}\n")).into_response()
+}
+
+/// The gRPC code where the head tells it, else the HTTP status.
+fn code(grpc: bool, response: &Response) -> String {
+    let status = response.headers().get("grpc-status").and_then(|value| value.to_str().ok());
+    match (grpc, status.and_then(|number| number.parse::<i32>().ok())) {
+        (true, Some(number)) => format!("{:?}", tonic::Code::from_i32(number)),
+        (true, None) => "Ok".to_owned(),
+        (false, _) => response.status().as_u16().to_string(),
+    }
+}
+
+/// The time a gRPC caller gives, if it gives one.
+fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, ()> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let text = value.to_str().map_err(|_| ())?;
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(())?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(());
+    }
+    let number: u64 = digits.parse().map_err(|_| ())?;
+    match unit {
+        "H" => Ok(Some(Duration::from_secs(number * 3600))),
+        "M" => Ok(Some(Duration::from_secs(number * 60))),
+        "S" => Ok(Some(Duration::from_secs(number))),
+        "m" => Ok(Some(Duration::from_millis(number))),
+        "u" => Ok(Some(Duration::from_micros(number))),
+        "n" => Ok(Some(Duration::from_nanos(number))),
+        _ => Err(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read_as_grpc_writes_them() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().expect("a header"));
+            deadline(&headers)
+        };
+        assert_eq!(read("5S"), Ok(Some(Duration::from_secs(5))));
+        assert_eq!(read("1n"), Ok(Some(Duration::from_nanos(1))));
+        assert_eq!(read("99999999H"), Ok(Some(Duration::from_secs(99_999_999 * 3600))));
+        for text in ["", "S", "5", "-5S", "5 S", "123456789S", "5x"] {
+            assert_eq!(read(text), Err(()), "{text}");
+        }
+        assert_eq!(deadline(&HeaderMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn paths_of_strangers_are_one_metric() {
+        assert_eq!(known("/lineate.v1.Online/GetFeatures", true), "/lineate.v1.Online/GetFeatures");
+        assert_eq!(known("/evil", true), "unknown");
+        assert_eq!(known("/metrics", false), "/metrics");
+        assert_eq!(known("/metrics/x", false), "unknown");
+    }
+}

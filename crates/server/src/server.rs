@@ -1,0 +1,83 @@
+//! A node served on an address.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use lineate_node::Node;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error, Result,
+    app::{App, node_options},
+    listener::Connections,
+    principal,
+};
+
+/// How a store is served.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether an address that other machines can reach is accepted, although nobody is asked who they are.
+    pub insecure: bool,
+    /// Shards of a store that is made now.
+    pub shards: Option<u16>,
+}
+
+/// A node that listens.
+pub struct Server {
+    node: Node,
+    connections: Connections,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Opens the store and takes the address. Connections wait until [`Server::run`].
+    ///
+    /// # Errors
+    /// The address is open to others or taken; the directory is in use, of a newer release, or damaged.
+    pub async fn bind(options: ServeOptions) -> Result<Self> {
+        let ServeOptions { data_dir, listen, insecure, shards } = options;
+        if !listen.ip().is_loopback() && !insecure {
+            return Err(Error::Exposed(listen));
+        }
+        let failed = |source| Error::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let node = Node::open(node_options(data_dir, shards)).await?;
+        let app = App::new(node.clone(), principal::anonymous());
+        Ok(Self { node, connections: Connections::new(app.router()), listener, address })
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done, then ends what is under way and closes the store.
+    ///
+    /// # Errors
+    /// The store must not be worked on any more, or the node failed while it ran.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<()> {
+        tracing::info!(address = %self.address, "serving");
+        let accepting = CancellationToken::new();
+        let failure = tokio::select! {
+            () = self.connections.accept(&self.listener, &accepting) => None,
+            () = stop => None,
+            reason = self.node.failed() => Some(reason),
+        };
+        drop(self.listener);
+        if let Some(reason) = failure {
+            tracing::error!(%reason, "the store stopped, nothing more is served");
+            return Err(Error::Stopped(reason));
+        }
+        tracing::info!("stopping");
+        self.connections.drain().await;
+        self.node.shutdown().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
