@@ -4,6 +4,8 @@
 //! and it loses what lies in files beside its log. Hence, invariants:
 //! - a sync is sled's flush, then an fsync of its `db` file and its directory;
 //! - no page is ever large enough to leave the log (see `SEGMENT_BYTES`): values above 48 KiB are in chunks;
+//! - each tree counts its batches, and what a sync made durable is noted beside sled: a tree that comes back
+//!   with less is corrupt;
 //! - every value is verified together with its key when it is read;
 //! - every call is guarded: an error or a panic inside poisons the store;
 //! - on corruption the directory is moved aside, never repaired: its content is rebuilt from elsewhere.
@@ -13,6 +15,7 @@
 
 mod open;
 mod value;
+mod watermark;
 
 use std::{
     collections::BTreeMap,
@@ -25,9 +28,10 @@ use std::{
 use self::{
     open::{guarded, open, quarantine, sync_directory},
     value::{
-        CHUNK_BYTES, CHUNK_PREFIX, Chunks, HEAD_PREFIX, Head, chunk_key, corrupt, decode_chunk, decode_head,
-        encode, head_key, key_of_chunk,
+        CHUNK_BYTES, CHUNK_PREFIX, COUNT_KEY, Chunks, HEAD_PREFIX, Head, chunk_key, corrupt, decode_chunk,
+        decode_count, decode_head, encode, encode_count, head_key, key_of_chunk,
     },
+    watermark::Counts,
 };
 use super::{KvBatch, KvOp, OrderedKv, Visit, check_tree};
 use crate::{Error, Result};
@@ -44,6 +48,8 @@ pub struct SledKv {
     /// sled's log. Open from the start: an error of writing it back is reported to files that were open then.
     db_file: File,
     trees: Mutex<BTreeMap<String, Tree>>,
+    /// What the last sync noted. Held during a whole sync or drop, taken before `trees`.
+    noted: Mutex<Counts>,
     /// Taken to write by each batch, and to read while chunks are put together, so that they belong together.
     gate: RwLock<()>,
     poison: OnceLock<String>,
@@ -63,6 +69,8 @@ struct Tree {
     tree: ::sled::Tree,
     /// Keys whose values are in chunks, and how many.
     chunked: BTreeMap<Vec<u8>, u32>,
+    /// Batches applied so far; stored with each of them.
+    batches: u64,
 }
 
 impl SledKv {
@@ -80,6 +88,7 @@ impl SledKv {
             directory: directory.to_owned(),
             db_file,
             trees: Mutex::default(),
+            noted: Mutex::default(),
             gate: RwLock::default(),
             poison: OnceLock::new(),
         };
@@ -141,23 +150,44 @@ impl SledKv {
     }
 
     fn load_trees(&self) -> Result<()> {
-        let mut trees = self.lock_trees();
         let names = self.guarded(|| Ok(self.db.tree_names()))?;
+        let mut noted = self.lock_noted();
+        let mut trees = self.lock_trees();
         for name in names.iter().filter(|name| **name != DEFAULT_TREE) {
-            let text = std::str::from_utf8(name).map_err(|_| {
-                Error::corrupt(self.directory.display().to_string(), "a tree has a name that is not text")
-            })?;
-            let tree = self.guarded(|| self.db.open_tree(name))?;
-            let mut chunked: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
-            let mut chunks = tree.scan_prefix([CHUNK_PREFIX]).keys();
-            while let Some(stored_key) = self.guarded(|| chunks.next().transpose())? {
-                let key = key_of_chunk(&stored_key)
-                    .ok_or_else(|| corrupt(text, "the key of a chunk is not one"))?;
-                *chunked.entry(key.to_vec()).or_default() += 1;
+            let text = std::str::from_utf8(name)
+                .map_err(|_| self.corrupt("a tree has a name that is not text".to_owned()))?;
+            trees.insert(text.to_owned(), self.load_tree(text)?);
+        }
+        *noted = watermark::read(&self.directory)?;
+        for (name, synced) in noted.iter() {
+            let found = trees.get(name).map_or(0, |tree| tree.batches);
+            if found < *synced {
+                let found = format!("tree `{name}` holds {found} batches of the {synced} that were synced");
+                return Err(self.corrupt(found));
             }
-            trees.insert(text.to_owned(), Tree { tree, chunked });
         }
         Ok(())
+    }
+
+    fn load_tree(&self, name: &str) -> Result<Tree> {
+        let tree = self.guarded(|| self.db.open_tree(name))?;
+        let stored = self.guarded(|| tree.get([COUNT_KEY]))?;
+        let batches = match &stored {
+            Some(stored) => decode_count(name, stored)?,
+            None => 0,
+        };
+        let mut chunked: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        let mut chunks = tree.scan_prefix([CHUNK_PREFIX]).keys();
+        while let Some(stored_key) = self.guarded(|| chunks.next().transpose())? {
+            let key =
+                key_of_chunk(&stored_key).ok_or_else(|| corrupt(name, "the key of a chunk is not one"))?;
+            *chunked.entry(key.to_vec()).or_default() += 1;
+        }
+        Ok(Tree { tree, chunked, batches })
+    }
+
+    fn corrupt(&self, found: String) -> Error {
+        Error::corrupt(self.directory.display().to_string(), found)
     }
 
     fn check_alive(&self) -> Result<()> {
@@ -180,6 +210,10 @@ impl SledKv {
 
     fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<String, Tree>> {
         self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_noted(&self) -> MutexGuard<'_, Counts> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tree(&self, name: &str) -> Option<::sled::Tree> {
@@ -209,6 +243,13 @@ impl SledKv {
             return Err(corrupt(name, "its chunks do not belong together"));
         }
         Ok(value)
+    }
+
+    fn sync_files(&self) -> Result<()> {
+        self.sync_strays()?;
+        let path = self.directory.join("db");
+        self.db_file.sync_all().map_err(|source| Error::io("sync", path, source))?;
+        sync_directory(&self.directory)
     }
 
     /// Syncs what sled may have put into files beside its log. There should be none.
@@ -244,13 +285,11 @@ impl OrderedKv for SledKv {
         self.check_alive()?;
         batch.check(tree)?;
         let mut trees = self.lock_trees();
-        let known = match trees.get_mut(tree) {
-            Some(known) => known,
-            None => {
-                let opened = self.guarded(|| self.db.open_tree(tree))?;
-                trees.entry(tree.to_owned()).or_insert(Tree { tree: opened, chunked: BTreeMap::new() })
-            }
-        };
+        if !trees.contains_key(tree) {
+            let opened = self.guarded(|| self.db.open_tree(tree))?;
+            trees.insert(tree.to_owned(), Tree { tree: opened, chunked: BTreeMap::new(), batches: 0 });
+        }
+        let known = trees.get_mut(tree).ok_or_else(|| self.corrupt(format!("tree `{tree}` was not made")))?;
         // sled keeps a batch as a map, so the last change of a key must be found here.
         let mut last = BTreeMap::new();
         for op in batch.into_ops() {
@@ -263,10 +302,13 @@ impl OrderedKv for SledKv {
         for (key, value) in &last {
             add_change(&mut changes, known, key, value.as_deref());
         }
+        let batches = known.batches + 1;
+        changes.insert(&[COUNT_KEY], encode_count(batches));
         {
             let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
             self.guarded(|| known.tree.apply_batch(changes))?;
         }
+        known.batches = batches;
         for (key, value) in last {
             match value.map(|value| chunk_count(&value)) {
                 Some(count) if count > 0 => known.chunked.insert(key, count),
@@ -305,13 +347,16 @@ impl OrderedKv for SledKv {
 
     fn sync(&self) -> Result<()> {
         self.check_alive()?;
+        let mut noted = self.lock_noted();
+        let counts: Counts =
+            self.lock_trees().iter().map(|(name, tree)| (name.clone(), tree.batches)).collect();
         self.guarded(|| self.db.flush())?;
-        let synced = self.sync_strays().and_then(|()| {
-            let path = self.directory.join("db");
-            self.db_file.sync_all().map_err(|source| Error::io("sync", path, source))?;
-            sync_directory(&self.directory)
-        });
-        synced.map_err(|error| self.poisoned(error))
+        self.sync_files().map_err(|error| self.poisoned(error))?;
+        if *noted != counts {
+            watermark::write(&self.directory, &counts).map_err(|error| self.poisoned(error))?;
+            *noted = counts;
+        }
+        Ok(())
     }
 
     fn trees(&self) -> Result<Vec<String>> {
@@ -322,11 +367,16 @@ impl OrderedKv for SledKv {
     fn drop_tree(&self, tree: &str) -> Result<()> {
         self.check_alive()?;
         check_tree(tree)?;
+        let mut noted = self.lock_noted();
         let mut trees = self.lock_trees();
-        if trees.remove(tree).is_some() {
-            self.guarded(|| self.db.drop_tree(tree))?;
+        if trees.remove(tree).is_none() {
+            return Ok(());
         }
-        Ok(())
+        if noted.remove(tree).is_some() {
+            // The note goes first, so that what is dropped is never missed.
+            watermark::write(&self.directory, &noted).map_err(|error| self.poisoned(error))?;
+        }
+        self.guarded(|| self.db.drop_tree(tree)).map(|_| ())
     }
 }
 

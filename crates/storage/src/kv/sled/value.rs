@@ -14,6 +14,9 @@ pub(super) const HEAD_PREFIX: u8 = 1;
 /// Chunks are stored under this byte, the key's length, the key and the chunk's number.
 pub(super) const CHUNK_PREFIX: u8 = 2;
 
+/// The number of batches a tree has taken is stored under this byte alone.
+pub(super) const COUNT_KEY: u8 = 0;
+
 const WHOLE: u8 = 0;
 const CHUNKED: u8 = 1;
 const CHUNK: u8 = 2;
@@ -96,6 +99,20 @@ pub(super) fn decode_chunk<'a>(tree: &str, stored_key: &[u8], stored: &'a [u8]) 
         (CHUNK, payload) => Ok(payload),
         _ => Err(corrupt(tree, "a head is where a chunk should be")),
     }
+}
+
+/// The stored count of a tree's batches.
+pub(super) fn encode_count(batches: u64) -> Vec<u8> {
+    seal(&[COUNT_KEY], WHOLE, &batches.to_le_bytes())
+}
+
+/// Reads a stored count.
+pub(super) fn decode_count(tree: &str, stored: &[u8]) -> Result<u64> {
+    let (_, payload) = unseal(tree, &[COUNT_KEY], stored)?;
+    payload
+        .try_into()
+        .map(u64::from_le_bytes)
+        .map_err(|_| corrupt(tree, "the count of its batches is not one"))
 }
 
 /// The error of a value that does not verify. It names the tree only: keys may be personal data.
