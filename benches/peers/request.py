@@ -29,19 +29,22 @@ class Request:
 
 @dataclass
 class Timer:
-    """Seconds by step, in order."""
-
     steps: dict[str, float]
+    """Seconds by step, in order."""
     last: float
+    cpu_start: float
+    cpu_seconds: float = 0.0
+    """Of all threads, up to the last step."""
 
     @classmethod
     def start(cls) -> "Timer":
-        return cls({}, time.perf_counter())
+        return cls({}, time.perf_counter(), time.process_time())
 
     def step(self, name: str) -> None:
         now = time.perf_counter()
         self.steps[name] = now - self.last
         self.last = now
+        self.cpu_seconds = time.process_time() - self.cpu_start
 
 
 def visible(view: View) -> list[str]:
@@ -78,6 +81,7 @@ def answer(engine: str, version: str, request: Request, timer: Timer) -> None:
             "version": version,
             "rows": table.num_rows,
             "seconds": timer.steps,
+            "cpu_seconds": timer.cpu_seconds,
             "nulls": {name: table[name].null_count for name in names},
         },
         sys.stdout,
