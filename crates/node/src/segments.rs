@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use lineate_segment::segment::{Segment, SegmentInfo};
@@ -14,9 +14,11 @@ use crate::Result;
 /// A bounded cache of open segments.
 pub(crate) struct Segments {
     blobs: Arc<dyn BlobStore>,
-    /// By file and commit time: one file can be in a manifest twice, loaded at two times.
-    open: Mutex<BTreeMap<(Hash, Option<TimestampUs>), Arc<Segment>>>,
+    open: Mutex<OpenSegments>,
 }
+
+/// By file and commit time: one file can be in a manifest twice, loaded at two times.
+type OpenSegments = BTreeMap<(Hash, Option<TimestampUs>), Arc<Segment>>;
 
 impl Segments {
     /// Segments of a blob store.
@@ -47,7 +49,7 @@ impl Segments {
         self.lock().remove(&(info.segment, info.commit_times().map(|range| range.max)));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Hash, Option<TimestampUs>), Arc<Segment>>> {
+    fn lock(&self) -> MutexGuard<'_, OpenSegments> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,237 @@
+//! What a definition file would do, and what it may not.
+
+use expect_test::{Expect, expect};
+use lineate_state::{
+    catalog::{Catalog, Plan, authored::Definitions},
+    codec,
+    meta::{Define, MetaCommand, MetaMachine, MetaReply, MetaRequest},
+};
+use lineate_storage::kv::KvBatch;
+use lineate_types::{Hash, Principal, TimestampUs};
+use serde_json::{Value, json};
+
+fn base() -> Value {
+    json!({
+        "project": "flights",
+        "entities": [
+            {"name": "airport", "keys": [{"name": "origin", "type": "string"}]},
+            {"name": "route", "keys": [{"name": "origin", "type": "string"}, {"name": "dest", "type": "string"}]}
+        ],
+        "views": [{
+            "name": "weather", "entity": "airport", "event_time": "event_timestamp", "ttl": "3h",
+            "owner": "ops@example.com", "features": [{"name": "temp", "type": "float64"}]
+        }],
+        "services": [{
+            "name": "delay",
+            "features": ["weather.temp", {"view": "weather", "as": "dest_weather", "keys": {"origin": "dest"}}]
+        }]
+    })
+}
+
+/// The base definitions with one place changed.
+fn with(pointer: &str, value: Value) -> Definitions {
+    let mut file = base();
+    *file.pointer_mut(pointer).expect("the place exists") = value;
+    read(file)
+}
+
+fn read(file: Value) -> Definitions {
+    serde_json::from_value(file).expect("reads")
+}
+
+fn applied(catalog_file: Definitions) -> Catalog {
+    let mut machine = MetaMachine::default();
+    let plan = machine.catalog().plan(&catalog_file).expect("plans");
+    let command = MetaCommand::Define(Define {
+        catalog_version: plan.catalog_version,
+        resolved: plan.resolved,
+        assertions: vec![],
+    });
+    let request = MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command };
+    let at = lineate_state::Position { index: 1, commit_time: TimestampUs(1) };
+    let reply = machine.apply(at, &codec::encode(&request), &mut KvBatch::new()).expect("applies");
+    assert_eq!(reply, MetaReply::Done);
+    machine.catalog().clone()
+}
+
+fn show(plan: &Plan) -> String {
+    let mut text = String::new();
+    for change in &plan.changes {
+        text += &format!("{} {} {}\n", change.kind, change.what, change.name);
+        change.details.iter().for_each(|detail| text += &format!("    {detail}\n"));
+        change.breaks.iter().for_each(|breaks| text += &format!("  ! {breaks}\n"));
+    }
+    text
+}
+
+fn check(catalog: &Catalog, file: &Definitions, expected: &Expect) {
+    let text = match catalog.plan(file) {
+        Ok(plan) => show(&plan),
+        Err(error) => format!("error: {error}\n"),
+    };
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn a_first_plan_is_all_new_and_a_second_all_unchanged() {
+    check(
+        &Catalog::default(),
+        &read(base()),
+        &expect![[r#"
+        new entity airport
+            keys origin string
+        new entity route
+            keys origin string, dest string
+        new view weather@v1
+            1 features of entity airport
+        new service delay@v1
+            2 features of weather@v1, weather@v1 as dest_weather
+    "#]],
+    );
+    let catalog = applied(read(base()));
+    assert!(catalog.plan(&read(base())).expect("plans").is_empty());
+    check(
+        &catalog,
+        &read(base()),
+        &expect![[r#"
+        unchanged entity airport
+            keys origin string
+        unchanged entity route
+            keys origin string, dest string
+        unchanged view weather@v1
+        unchanged service delay@v1
+            2 features of weather@v1, weather@v1 as dest_weather
+    "#]],
+    );
+}
+
+#[test]
+fn an_added_feature_shares_the_history_and_services_stay_pinned() {
+    let catalog = applied(read(base()));
+    let features = json!([{"name": "wind", "type": "float64"}, {"name": "temp", "type": "float64"}]);
+    let file = with("/views/0/features", features);
+    check(
+        &catalog,
+        &file,
+        &expect![[r#"
+        unchanged entity airport
+            keys origin string
+        unchanged entity route
+            keys origin string, dest string
+        changed view weather@v2
+            + wind float64
+          ! service delay@v1 stays on weather@v1
+        changed service delay@v2
+            3 features of weather@v2, weather@v2 as dest_weather
+    "#]],
+    );
+    let plan = catalog.plan(&file).expect("plans");
+    let [view] = plan.resolved.views.as_slice() else { panic!("one view") };
+    let before = catalog.views().next().expect("v1");
+    assert_eq!((view.version, view.history), (2, before.history));
+}
+
+#[test]
+fn any_other_change_starts_an_empty_history() {
+    let catalog = applied(read(base()));
+    for (pointer, value) in [
+        ("/views/0/ttl", json!("4h")),
+        ("/views/0/features", json!([{"name": "temp", "type": "float32"}])),
+        ("/views/0/event_time", json!("seen_at")),
+    ] {
+        let plan = catalog.plan(&with(pointer, value)).expect("plans");
+        let [view] = plan.resolved.views.as_slice() else { panic!("one view") };
+        assert_ne!(view.history, catalog.views().next().expect("v1").history, "{pointer}");
+    }
+    check(&catalog, &with("/views/0/ttl", json!("4h")), &expect![[r#"
+        unchanged entity airport
+            keys origin string
+        unchanged entity route
+            keys origin string, dest string
+        changed view weather@v2
+            ttl: 3h -> 4h
+          ! weather@v2 starts empty: its rows must be ingested again
+          ! service delay@v1 stays on weather@v1
+        changed service delay@v2
+            2 features of weather@v2, weather@v2 as dest_weather
+    "#]]);
+}
+
+#[test]
+fn owners_and_tags_make_no_version() {
+    let catalog = applied(read(base()));
+    let plan = catalog.plan(&with("/views/0/owner", json!("else@example.com"))).expect("plans");
+    assert!(plan.is_empty());
+    assert_eq!(plan.notes.first().map(|note| note.text.as_str()), Some("else@example.com"));
+}
+
+#[test]
+fn wrong_definitions_say_what_would_be_right() {
+    let catalog = applied(read(base()));
+    let cases = [
+        ("/entities/0/keys/0/type", json!("int64")),
+        ("/entities/0/keys/0/type", json!("float64")),
+        ("/views/0/entity", json!("airprot")),
+        ("/views/0/features/0/type", json!("flaot64")),
+        ("/views/0/features/0/name", json!("origin")),
+        ("/views/0/ttl", json!("3 hours")),
+        ("/services/0/features/0", json!("wether.temp")),
+        ("/services/0/features/0", json!("weather.tmp")),
+        ("/services/0/features/0", json!("weather@v7.temp")),
+        ("/services/0/features/1/as", json!("weather")),
+        ("/services/0/features/1/keys", json!({"orign": "dest"})),
+        ("/services/0/features", json!(["weather.temp", "weather.*"])),
+        ("/services/0/features", json!([])),
+    ];
+    let mut text = String::new();
+    for (pointer, value) in cases {
+        let error = catalog.plan(&with(pointer, value.clone())).expect_err(pointer);
+        text += &format!("{pointer} = {value}\n    {error}\n");
+    }
+    expect![[r#"
+        /entities/0/keys/0/type = "int64"
+            entity `airport`: its keys are (origin string) and never change in place; the file says (origin int64). Define an entity of another name
+        /entities/0/keys/0/type = "float64"
+            entity `airport`: key `origin`: a key cannot be float64; it can be bool, int64, string, bytes, date, timestamp, uuid
+        /views/0/entity = "airprot"
+            view `weather`: entity `flights/airprot` does not exist; did you mean `airport`?
+        /views/0/features/0/type = "flaot64"
+            view `weather`: feature `temp`: `flaot64` is not a type: `flaot64` is unknown; did you mean `float64`? The types are bool, int32, int64, float32, float64, string, bytes, timestamp, date, uuid, json, decimal(38,9), list<T>, map<string,T>, struct<a:T,b:T>, vector<float32,768>
+        /views/0/features/0/name = "origin"
+            view `weather`: column `origin` occurs twice; names are unique
+        /views/0/ttl = "3 hours"
+            view `weather`: ttl: `3 hours` is not a duration: its unit is unknown; expected one of w d h m s ms us
+        /services/0/features/0 = "wether.temp"
+            service `delay`: view `flights/wether` does not exist; did you mean `weather`?
+        /services/0/features/0 = "weather.tmp"
+            service `delay`: feature `tmp` is not in view `weather@v1`; did you mean `temp`?
+        /services/0/features/0 = "weather@v7.temp"
+            service `delay`: view `weather@v7` does not exist; its newest version is v1
+        /services/0/features/1/as = "weather"
+            service `delay`: column `weather__temp` occurs twice; give one of the views another name with `as`
+        /services/0/features/1/keys = {"orign":"dest"}
+            service `delay`: `orign` is not a key of view `weather@v1`; its keys are origin string
+        /services/0/features = ["weather.temp","weather.*"]
+            service `delay`: column `weather__temp` occurs twice; give one of the views another name with `as`
+        /services/0/features = []
+            service `delay`: it has no features; a service has at least one
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn unknown_fields_and_bare_views_are_refused_while_reading() {
+    for (pointer, value, expected) in [
+        (
+            "/views/0",
+            json!({"name": "w", "entity": "airport", "event_time": "t", "features": [], "tll": "3h"}),
+            "unknown field `tll`",
+        ),
+        ("/services/0/features/0", json!("weather"), "write `weather.*` for all of view `weather`"),
+        ("/project", json!("Flights"), "it must begin with a letter a to z"),
+    ] {
+        let mut file = base();
+        *file.pointer_mut(pointer).expect("exists") = value;
+        let error = serde_json::from_value::<Definitions>(file).expect_err(pointer).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
