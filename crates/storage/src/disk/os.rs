@@ -11,7 +11,7 @@ use std::{
 use super::{Disk, DiskFile};
 
 /// Bytes of zeros written at a time where the file system cannot reserve space.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The disk of the operating system.
 #[derive(Debug, Clone, Copy, Default)]

@@ -17,7 +17,7 @@ fn batch(number: u64) -> KvBatch {
     let mut batch = KvBatch::new();
     let bytes = number.to_be_bytes();
     batch.put(*b"\x00applied", bytes).put([&b"row"[..], &bytes].concat(), vec![number as u8; 500]);
-    batch.put(*b"latest", vec![number as u8; if number % 7 == 0 { 60_000 } else { 50 }]);
+    batch.put(*b"latest", vec![number as u8; if number.is_multiple_of(7) { 60_000 } else { 50 }]);
     batch
 }
 
@@ -48,7 +48,7 @@ fn applied(kv: &SledKv) -> u64 {
         assert_eq!(value, vec![number as u8; 500]);
     }
     let latest = kv.get("group", b"latest").expect("reads").expect("is there");
-    assert_eq!(latest, vec![last as u8; if last % 7 == 0 { 60_000 } else { 50 }]);
+    assert_eq!(latest, vec![last as u8; if last.is_multiple_of(7) { 60_000 } else { 50 }]);
     last
 }
 
@@ -178,4 +178,47 @@ fn a_second_instance_is_refused() {
     let second = SledKv::open(directory.path(), &small_options());
     assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
     drop(kv);
+}
+
+/// With several segments sled does not go back to an older state: it opens with holes and stale pages.
+#[test]
+fn damage_in_old_segments_is_moved_aside_or_changes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let good = directory.path().join("good");
+    let kv = SledKv::open(&good, &small_options()).expect("opens");
+    for number in 1..=160_u64 {
+        let mut batch = batch(number);
+        for key in (0..20).map(|row| (number * 20 + row) % 1_500) {
+            batch.put([&b"bulk"[..], &key.to_be_bytes()].concat(), vec![number as u8; 4_000]);
+        }
+        kv.apply("group", batch).expect("applies");
+    }
+    kv.sync().expect("syncs");
+    let expected = scan(&kv, "group", b"");
+    drop(kv);
+    let length = fs::metadata(good.join("db")).expect("is there").len();
+    assert!(length > 2 * 8 * 1024 * 1024, "several segments");
+    let (mut seed, mut aside) = (Seed::new(11), 0);
+    for attempt in 0..16 {
+        let parent = directory.path().join(format!("attempt-{attempt}"));
+        let image = parent.join("kv");
+        copy(&good, &image);
+        let mut bytes = fs::read(image.join("db")).expect("reads");
+        let start = seed.below(length) as usize;
+        if attempt % 2 == 0 {
+            bytes[start] ^= 1 << seed.below(8);
+        } else {
+            let end = (start + 4_096).min(bytes.len());
+            bytes[start..end].fill(0);
+        }
+        fs::write(image.join("db"), bytes).expect("writes");
+        let (kv, report) = SledKv::open_or_quarantine(&image, &small_options()).expect("opens either way");
+        match report.quarantined {
+            None => assert!(scan(&kv, "group", b"") == expected, "byte {start}"),
+            Some(_) => aside += 1,
+        }
+        drop(kv);
+        fs::remove_dir_all(&parent).expect("removes");
+    }
+    assert!(aside > 0);
 }

@@ -6,6 +6,7 @@
 //! - no page is ever large enough to leave the log (see `SEGMENT_BYTES`): values above 48 KiB are in chunks;
 //! - each tree counts its batches, and what a sync made durable is noted beside sled: a tree that comes back
 //!   with less is corrupt;
+//! - each tree sums up its pairs, and verifying it compares: sled opens damaged files with holes in them;
 //! - every value is verified together with its key when it is read;
 //! - every call is guarded: an error or a panic inside poisons the store;
 //! - on corruption the directory is moved aside, never repaired: its content is rebuilt from elsewhere.
@@ -28,8 +29,8 @@ use std::{
 use self::{
     open::{guarded, open, quarantine, sync_directory},
     value::{
-        CHUNK_BYTES, CHUNK_PREFIX, COUNT_KEY, Chunks, HEAD_PREFIX, Head, chunk_key, corrupt, decode_chunk,
-        decode_count, decode_head, encode, encode_count, head_key, key_of_chunk,
+        CHUNK_BYTES, CHUNK_PREFIX, Chunks, HEAD_PREFIX, Head, STATE_KEY, TreeState, chunk_key, corrupt,
+        decode_chunk, decode_head, encode, head_key, key_of_chunk,
     },
     watermark::Counts,
 };
@@ -69,8 +70,8 @@ struct Tree {
     tree: ::sled::Tree,
     /// Keys whose values are in chunks, and how many.
     chunked: BTreeMap<Vec<u8>, u32>,
-    /// Batches applied so far; stored with each of them.
-    batches: u64,
+    /// Stored with each batch.
+    state: TreeState,
 }
 
 impl SledKv {
@@ -124,13 +125,34 @@ impl SledKv {
         }
     }
 
-    /// Reads and verifies every value.
+    /// Reads and verifies everything: every value, and that none is missing, stale or too many.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] where one does not verify.
+    /// [`Error::Corrupt`] where something does not verify.
     pub fn verify(&self) -> Result<()> {
-        for tree in self.trees()? {
-            self.scan(&tree, &[], &mut |_, _| Ok(()))?;
+        for name in self.trees()? {
+            self.verify_pairs(&name)?;
+            self.scan(&name, &[], &mut |_, _| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Compares the pairs of a tree with what it says about itself. No batch is applied meanwhile.
+    fn verify_pairs(&self, name: &str) -> Result<()> {
+        let trees = self.lock_trees();
+        let Some(known) = trees.get(name) else { return Ok(()) };
+        let mut found = TreeState { batches: known.state.batches, ..TreeState::default() };
+        let mut pairs = known.tree.iter();
+        while let Some((stored_key, stored)) = self.guarded(|| pairs.next().transpose())? {
+            if *stored_key != [STATE_KEY] {
+                found.add(&stored_key, &stored);
+            }
+        }
+        if found != known.state {
+            let (found, expected) = (found.pairs, known.state.pairs);
+            return Err(self.corrupt(format!(
+                "tree `{name}` does not hold what was put into it; {found} stored pairs were found of {expected}"
+            )));
         }
         Ok(())
     }
@@ -160,7 +182,7 @@ impl SledKv {
         }
         *noted = watermark::read(&self.directory)?;
         for (name, synced) in noted.iter() {
-            let found = trees.get(name).map_or(0, |tree| tree.batches);
+            let found = trees.get(name).map_or(0, |tree| tree.state.batches);
             if found < *synced {
                 let found = format!("tree `{name}` holds {found} batches of the {synced} that were synced");
                 return Err(self.corrupt(found));
@@ -171,10 +193,10 @@ impl SledKv {
 
     fn load_tree(&self, name: &str) -> Result<Tree> {
         let tree = self.guarded(|| self.db.open_tree(name))?;
-        let stored = self.guarded(|| tree.get([COUNT_KEY]))?;
-        let batches = match &stored {
-            Some(stored) => decode_count(name, stored)?,
-            None => 0,
+        let stored = self.guarded(|| tree.get([STATE_KEY]))?;
+        let state = match &stored {
+            Some(stored) => TreeState::decode(name, stored)?,
+            None => TreeState::default(),
         };
         let mut chunked: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
         let mut chunks = tree.scan_prefix([CHUNK_PREFIX]).keys();
@@ -183,7 +205,7 @@ impl SledKv {
                 key_of_chunk(&stored_key).ok_or_else(|| corrupt(name, "the key of a chunk is not one"))?;
             *chunked.entry(key.to_vec()).or_default() += 1;
         }
-        Ok(Tree { tree, chunked, batches })
+        Ok(Tree { tree, chunked, state })
     }
 
     fn corrupt(&self, found: String) -> Error {
@@ -287,7 +309,10 @@ impl OrderedKv for SledKv {
         let mut trees = self.lock_trees();
         if !trees.contains_key(tree) {
             let opened = self.guarded(|| self.db.open_tree(tree))?;
-            trees.insert(tree.to_owned(), Tree { tree: opened, chunked: BTreeMap::new(), batches: 0 });
+            trees.insert(
+                tree.to_owned(),
+                Tree { tree: opened, chunked: BTreeMap::new(), state: TreeState::default() },
+            );
         }
         let known = trees.get_mut(tree).ok_or_else(|| self.corrupt(format!("tree `{tree}` was not made")))?;
         // sled keeps a batch as a map, so the last change of a key must be found here.
@@ -298,17 +323,16 @@ impl OrderedKv for SledKv {
                 KvOp::Delete { key } => last.insert(key, None),
             };
         }
-        let mut changes = ::sled::Batch::default();
-        for (key, value) in &last {
-            add_change(&mut changes, known, key, value.as_deref());
-        }
-        let batches = known.batches + 1;
-        changes.insert(&[COUNT_KEY], encode_count(batches));
+        let mut changes = Changes { state: known.state, batch: ::sled::Batch::default() };
+        changes.state.batches += 1;
+        self.guarded(|| last.iter().try_for_each(|(key, value)| changes.add(known, key, value.as_deref())))?;
+        let Changes { state, mut batch } = changes;
+        batch.insert(&[STATE_KEY], state.encode());
         {
             let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-            self.guarded(|| known.tree.apply_batch(changes))?;
+            self.guarded(|| known.tree.apply_batch(batch))?;
         }
-        known.batches = batches;
+        known.state = state;
         for (key, value) in last {
             match value.map(|value| chunk_count(&value)) {
                 Some(count) if count > 0 => known.chunked.insert(key, count),
@@ -349,7 +373,7 @@ impl OrderedKv for SledKv {
         self.check_alive()?;
         let mut noted = self.lock_noted();
         let counts: Counts =
-            self.lock_trees().iter().map(|(name, tree)| (name.clone(), tree.batches)).collect();
+            self.lock_trees().iter().map(|(name, tree)| (name.clone(), tree.state.batches)).collect();
         self.guarded(|| self.db.flush())?;
         self.sync_files().map_err(|error| self.poisoned(error))?;
         if *noted != counts {
@@ -380,19 +404,40 @@ impl OrderedKv for SledKv {
     }
 }
 
-/// Adds what one change of a key means for its head and its chunks, old and new.
-fn add_change(changes: &mut ::sled::Batch, tree: &Tree, key: &[u8], value: Option<&[u8]>) {
-    let old_chunks = tree.chunked.get(key).copied().unwrap_or(0);
-    for chunk in value.map_or(0, chunk_count)..old_chunks {
-        changes.remove(chunk_key(key, chunk));
-    }
-    match value {
-        None => changes.remove(head_key(key)),
-        Some(value) => {
-            for (stored_key, stored) in encode(key, value) {
-                changes.insert(stored_key, stored);
-            }
+/// The stored pairs one batch changes, and what the tree says about itself after it.
+struct Changes {
+    state: TreeState,
+    batch: ::sled::Batch,
+}
+
+impl Changes {
+    /// Adds what one change of a key means for its head and its chunks, old and new.
+    fn add(&mut self, tree: &Tree, key: &[u8], value: Option<&[u8]>) -> ::sled::Result<()> {
+        let old_chunks = tree.chunked.get(key).copied().unwrap_or(0);
+        for chunk in value.map_or(0, chunk_count)..old_chunks {
+            self.remove(tree, chunk_key(key, chunk))?;
         }
+        let Some(value) = value else { return self.remove(tree, head_key(key)) };
+        for (stored_key, stored) in encode(key, value) {
+            self.forget(tree, &stored_key)?;
+            self.state.add(&stored_key, &stored);
+            self.batch.insert(stored_key, stored);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, tree: &Tree, stored_key: Vec<u8>) -> ::sled::Result<()> {
+        self.forget(tree, &stored_key)?;
+        self.batch.remove(stored_key);
+        Ok(())
+    }
+
+    /// No longer counts what is stored under a key now.
+    fn forget(&mut self, tree: &Tree, stored_key: &[u8]) -> ::sled::Result<()> {
+        if let Some(old) = tree.tree.get(stored_key)? {
+            self.state.remove(stored_key, &old);
+        }
+        Ok(())
     }
 }
 

@@ -14,8 +14,8 @@ pub(super) const HEAD_PREFIX: u8 = 1;
 /// Chunks are stored under this byte, the key's length, the key and the chunk's number.
 pub(super) const CHUNK_PREFIX: u8 = 2;
 
-/// The number of batches a tree has taken is stored under this byte alone.
-pub(super) const COUNT_KEY: u8 = 0;
+/// What a tree says about itself is stored under this byte alone.
+pub(super) const STATE_KEY: u8 = 0;
 
 const WHOLE: u8 = 0;
 const CHUNKED: u8 = 1;
@@ -101,18 +101,56 @@ pub(super) fn decode_chunk<'a>(tree: &str, stored_key: &[u8], stored: &'a [u8]) 
     }
 }
 
-/// The stored count of a tree's batches.
-pub(super) fn encode_count(batches: u64) -> Vec<u8> {
-    seal(&[COUNT_KEY], WHOLE, &batches.to_le_bytes())
+/// What a tree says about itself: enough to notice that sled lost or kept back some of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TreeState {
+    /// Batches applied so far.
+    pub(super) batches: u64,
+    /// Stored pairs, heads and chunks.
+    pub(super) pairs: u64,
+    /// The sum of [`fingerprint`] over the stored pairs, wrapping.
+    pub(super) sum: u128,
 }
 
-/// Reads a stored count.
-pub(super) fn decode_count(tree: &str, stored: &[u8]) -> Result<u64> {
-    let (_, payload) = unseal(tree, &[COUNT_KEY], stored)?;
-    payload
-        .try_into()
-        .map(u64::from_le_bytes)
-        .map_err(|_| corrupt(tree, "the count of its batches is not one"))
+impl TreeState {
+    /// Counts a stored pair.
+    pub(super) fn add(&mut self, stored_key: &[u8], stored: &[u8]) {
+        self.pairs = self.pairs.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(fingerprint(stored_key, stored));
+    }
+
+    /// No longer counts a stored pair.
+    pub(super) fn remove(&mut self, stored_key: &[u8], stored: &[u8]) {
+        self.pairs = self.pairs.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(fingerprint(stored_key, stored));
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let fields: [&[u8]; 3] =
+            [&self.batches.to_le_bytes(), &self.pairs.to_le_bytes(), &self.sum.to_le_bytes()];
+        seal(&[STATE_KEY], WHOLE, &fields.concat())
+    }
+
+    pub(super) fn decode(tree: &str, stored: &[u8]) -> Result<Self> {
+        let (_, payload) = unseal(tree, &[STATE_KEY], stored)?;
+        let read = || {
+            let (batches, rest) = payload.split_first_chunk()?;
+            let (pairs, rest) = rest.split_first_chunk()?;
+            let sum = u128::from_le_bytes(rest.try_into().ok()?);
+            Some(Self { batches: u64::from_le_bytes(*batches), pairs: u64::from_le_bytes(*pairs), sum })
+        };
+        read().ok_or_else(|| corrupt(tree, "what its tree says about itself has another length"))
+    }
+}
+
+/// 128 bits of BLAKE3 over a stored key and the envelope of its value, whose checksum covers the rest.
+fn fingerprint(stored_key: &[u8], stored: &[u8]) -> u128 {
+    let mut hasher = lineate_types::Hasher::new();
+    hasher.update(stored.get(..ENVELOPE).unwrap_or(stored));
+    hasher.update(stored_key);
+    let hash = hasher.finalize();
+    let half = hash.as_bytes().first_chunk().copied().unwrap_or_default();
+    u128::from_le_bytes(half)
 }
 
 /// The error of a value that does not verify. It names the tree only: keys may be personal data.
@@ -210,6 +248,21 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(decode_head("t", &key, &damaged).is_err(), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn the_state_of_a_tree_is_these_bytes_and_comes_back() {
+        let mut state = TreeState { batches: 3, ..TreeState::default() };
+        for (key, value) in [(&b"a"[..], &b"1"[..]), (b"b", b"2")] {
+            let (stored_key, stored) = encode(key, value).remove(0);
+            state.add(&stored_key, &stored);
+        }
+        assert_eq!(TreeState::decode("t", &state.encode()).expect("verifies"), state);
+        expect!["0100d8a63b050300000000000000020000000000000077fbb21426c9a2e68ad747021f8f3acf"]
+            .assert_eq(&hex(&state.encode()));
+        let (stored_key, stored) = encode(b"b", b"2").remove(0);
+        state.remove(&stored_key, &stored);
+        assert_eq!(state.pairs, 1);
     }
 
     #[test]

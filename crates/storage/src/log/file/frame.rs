@@ -123,3 +123,108 @@ fn half(chain: &Chain) -> [u8; 16] {
     stored.copy_from_slice(chain.get(..16).unwrap_or(&[0; 16]));
     stored
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use lineate_types::GroupId;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::log::file::format::{FileHeader, RecordKind, continued};
+
+    fn hex(bytes: &[u8]) -> String {
+        let lines = bytes.chunks(16).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect());
+        lines.collect::<Vec<String>>().join("\n")
+    }
+
+    fn sample_header() -> FileHeader {
+        FileHeader {
+            store_id: *b"0123456789abcdef",
+            sequence: 2,
+            file_bytes: 8192,
+            first_frame: 7,
+            previous_end: 4096,
+            previous_chain: [0xcc; 32],
+        }
+    }
+
+    #[test]
+    fn a_file_header_is_these_bytes_and_comes_back() {
+        let header = sample_header();
+        let bytes = header.encode();
+        assert_eq!(FileHeader::decode("name", 2, &bytes).expect("verifies"), header);
+        assert!(FileHeader::decode("name", 3, &bytes).is_err(), "of another file");
+        expect![[r#"
+            4c494e45414c4f470100000000000000
+            30313233343536373839616263646566
+            02000000000000000020000000000000
+            07000000000000000010000000000000
+            cccccccccccccccccccccccccccccccc
+            cccccccccccccccccccccccccccccccc
+            2f5e5598"#]].assert_eq(&hex(&bytes));
+        expect![[r#"
+            e876ba5bcf43b2023c83aeeb8fac7bcf
+            0e3564fa2cc3b8148cf3df6cd74502ba"#]].assert_eq(&hex(&header.chain()));
+    }
+
+    #[test]
+    fn a_unit_is_these_bytes_and_comes_back() {
+        let unit = Place { sequence: 2, offset: 1024 };
+        let chain = sample_header().chain();
+        let mut frame = FrameBuilder::new(unit, 7, Vec::new());
+        let group = GroupId(3);
+        let (kind, payload) = (RecordKind::Entry, b"payload");
+        let entry = RecordHeader { kind, group, index: 9, term: 4, payload_bytes: 7 };
+        assert_eq!(frame.push(&entry, payload), 1024 + 60);
+        let built = frame.finish(FrameKind::Batch, 8, &chain);
+        let found = Frame::read(unit, &built.bytes, 8, &chain).expect("verifies");
+        assert_eq!((found.kind, found.chain, found.unit_bytes), (FrameKind::Batch, built.chain, 512));
+        let [record] = found.records.as_slice() else { panic!("one record") };
+        assert_eq!((record.header, record.payload, record.offset), (entry, &payload[..], 1084));
+        expect![[r#"
+            4c4e4d4bf29806940700000000000000
+            4c4e4652270000000100000002000000
+            0800000000000000d7c557fa5fae4c1f
+            8478593d09b3f90a47fc92e105000000
+            03000000090000000000000004000000
+            00000000070000000a5710767061796c
+            6f61644c4e4e4450b613ce0000000000"#]].assert_eq(&hex(&built.bytes[..112]));
+        assert!(built.bytes[107..].iter().all(|byte| *byte == 0));
+        expect!["4c4e4d4b2e6379e30800000000000000"].assert_eq(&hex(&mark(unit.after(512), 8)));
+        expect!["4c4e4e5822c8206c0300000000000000"].assert_eq(&hex(&continued(unit.after(528))));
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_back_at_their_place_and_nowhere_else(
+            payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..600), 0..6),
+            sector in 1_u64..100,
+            bit in any::<prop::sample::Index>(),
+        ) {
+            let unit = Place { sequence: 1, offset: sector * SECTOR };
+            let mut frame = FrameBuilder::new(unit, 1, Vec::new());
+            for (index, payload) in (1_u64..).zip(&payloads) {
+                let header = RecordHeader {
+                    kind: RecordKind::Entry,
+                    group: GroupId(1),
+                    index,
+                    term: 1,
+                    payload_bytes: payload.len() as u32,
+                };
+                frame.push(&header, payload);
+            }
+            let built = frame.finish(FrameKind::Batch, 2, &[1; 32]);
+            let found = Frame::read(unit, &built.bytes, 2, &[1; 32]).expect("verifies");
+            let read: Vec<_> = found.records.iter().map(|record| record.payload.to_vec()).collect();
+            prop_assert_eq!(read, payloads);
+            prop_assert!(Frame::read(unit.after(SECTOR), &built.bytes, 2, &[1; 32]).is_none());
+            prop_assert!(Frame::read(unit, &built.bytes, 3, &[1; 32]).is_none());
+            prop_assert!(Frame::read(unit, &built.bytes, 2, &[2; 32]).is_none());
+            let mut damaged = built.bytes.clone();
+            let bit = bit.index(damaged.len() * 8);
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(Frame::read(unit, &damaged, 2, &[1; 32]).is_none(), "bit {}", bit);
+        }
+    }
+}
