@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn every_command_that_is_shown_is_one() {
         let data = Data::generate(0.01).expect("generates");
-        let mut commands = [define(), ingest(&data), look_up(&data.kept), push(), build(), trace(), verify()].concat();
+        let mut commands =
+            [define(), ingest(&data), look_up(&data.kept), push(), build(), trace(), verify()].concat();
         commands.extend(register().into_iter().map(|line| line.replace('…', "0.8")));
         for kept in [true, false] {
             commands.extend(next(Path::new("/tmp/x"), kept, &data.removed).into_iter().map(|(line, _)| line));

@@ -14,7 +14,9 @@ use lineate_client::Answer;
 pub(super) fn differing_cells(one: &ArrayRef, other: &ArrayRef) -> Result<Vec<bool>, ArrowError> {
     if one.len() != other.len() {
         let (one, other) = (one.len(), other.len());
-        return Err(ArrowError::InvalidArgumentError(format!("one column has {one} rows, the other {other}")));
+        return Err(ArrowError::InvalidArgumentError(format!(
+            "one column has {one} rows, the other {other}"
+        )));
     }
     let converter = RowConverter::new(vec![SortField::new(one.data_type().clone())])?;
     let one = converter.convert_columns(std::slice::from_ref(one))?;
@@ -69,7 +71,8 @@ mod tests {
         let other: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None, Some(1.0), Some(-0.0)]));
         assert_eq!(differing_cells(&one, &other).expect("compares"), [false, false, true, true]);
         assert!(differing_cells(&one, &other.slice(0, 2)).is_err());
-        let list = |last| ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), last]), None]);
+        let list =
+            |last| ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), last]), None]);
         let lists: [ArrayRef; 2] = [Arc::new(list(None)), Arc::new(list(Some(2)))];
         assert_eq!(differing_cells(&lists[0], &lists[1]).expect("compares"), [true, false]);
     }
@@ -77,8 +80,10 @@ mod tests {
     #[test]
     fn a_row_differs_if_any_cell_does() {
         let batch = |values: [i64; 2]| {
-            let columns: [(&str, ArrayRef); 2] =
-                [("a", Arc::new(Int64Array::from(vec![1, 2]))), ("b", Arc::new(Int64Array::from(values.to_vec())))];
+            let columns: [(&str, ArrayRef); 2] = [
+                ("a", Arc::new(Int64Array::from(vec![1, 2]))),
+                ("b", Arc::new(Int64Array::from(values.to_vec()))),
+            ];
             RecordBatch::try_from_iter(columns).expect("equal lengths")
         };
         assert_eq!(differing_rows(&batch([1, 2]), &batch([1, 3])).expect("compares"), [false, true]);

@@ -72,10 +72,18 @@ async fn play(client: &Client, place: &Place, scale: f64, output: &mut Output) -
     let (data, generated) = tokio::task::block_in_place(|| generate::generate(&files, scale))?;
     stage.show("data", &generated)?;
 
-    stage.begin("Define", "Entities, views and a service, compared with the store before anything changes.", &commands::define())?;
+    stage.begin(
+        "Define",
+        "Entities, views and a service, compared with the store before anything changes.",
+        &commands::define(),
+    )?;
     stage.show("define", &define::define(client).await?)?;
 
-    stage.begin("Load", "Files by content. All rows of a load become visible together, or none.", &commands::ingest(&data))?;
+    stage.begin(
+        "Load",
+        "Files by content. All rows of a load become visible together, or none.",
+        &commands::ingest(&data),
+    )?;
     let ingested = ingest::ingest(client, &data, &files).await?;
     stage.show("ingest", &ingested)?;
 
@@ -100,7 +108,11 @@ async fn play(client: &Client, place: &Place, scale: f64, output: &mut Output) -
     let built = build::build(client, &spine).await?;
     stage.show("training_set", &built)?;
 
-    stage.begin("Train a model", "A small one, but real. Judged on payments after those it was trained on.", &commands::register())?;
+    stage.begin(
+        "Train a model",
+        "A small one, but real. Judged on payments after those it was trained on.",
+        &commands::register(),
+    )?;
     let trained = train::train(client, &built).await?;
     stage.show("model", &trained)?;
 
@@ -108,7 +120,11 @@ async fn play(client: &Client, place: &Place, scale: f64, output: &mut Output) -
     let node = format!("model:{}", trained.name());
     stage.show("trace", &trace::trace(client, &node).await?)?;
 
-    stage.begin("Verify", "Join again from the history, and re-hash everything that was recorded.", &commands::verify())?;
+    stage.begin(
+        "Verify",
+        "Join again from the history, and re-hash everything that was recorded.",
+        &commands::verify(),
+    )?;
     let verified = verify::verify(client, &built.known.name(), &node).await?;
     stage.show("verify", &verified)?;
 
@@ -137,7 +153,8 @@ struct Opening<'a> {
 
 impl Report for Opening<'_> {
     fn text(&self, page: &mut Page) {
-        let fate = if self.place.kept() { "stays afterwards" } else { "is removed afterwards; --keep leaves it" };
+        let fate =
+            if self.place.kept() { "stays afterwards" } else { "is removed afterwards; --keep leaves it" };
         page.title("lineate demo", "features as they were known, served, trained on and proven");
         page.note(&format!("{} {fate}", self.place.store().display()));
     }

@@ -192,7 +192,9 @@ fn examples(happened: &Payments) -> (CardOnFile, CardOnFile) {
         }
     }
     let no_place = |card: &CardOnFile| {
-        last_activity.get(&card.customer_id).is_some_and(|row| row.km_from_home.is_none() && row.payments_24h > 1)
+        last_activity
+            .get(&card.customer_id)
+            .is_some_and(|row| row.km_from_home.is_none() && row.payments_24h > 1)
     };
     let used = |card: &CardOnFile| card.used.is_some_and(|used| used.uses > 2);
     let find = |wanted: &dyn Fn(&CardOnFile) -> bool| {

@@ -183,8 +183,12 @@ impl Payments {
             return;
         }
         *uses += 1;
-        let card =
-            CardOnFile { customer_id: customer.id, merchant: attempt.merchant, time_us: attempt.time_us + 2 * SECOND_US, used: None };
+        let card = CardOnFile {
+            customer_id: customer.id,
+            merchant: attempt.merchant,
+            time_us: attempt.time_us + 2 * SECOND_US,
+            used: None,
+        };
         let strong_auth = random.chance(0.7);
         let used = Some(Use { uses: *uses, cents: attempt.cents, strong_auth });
         self.cards.push(CardOnFile { used, ..card.clone() });
@@ -245,7 +249,12 @@ fn honest(world: &World, customer: &Customer, random: &mut Random) -> Vec<Attemp
 }
 
 /// A stolen card: a few attempts that fail, then payments larger than usual, within the hour.
-fn burst(world: &World, customer: &Customer, (start_us, merchant): Intrusion, random: &mut Random) -> Vec<Attempt> {
+fn burst(
+    world: &World,
+    customer: &Customer,
+    (start_us, merchant): Intrusion,
+    random: &mut Random,
+) -> Vec<Attempt> {
     let mut attempts = Vec::new();
     let mut time_us = start_us;
     let declines = if random.chance(0.45) { random.whole(1, 3) } else { 0 };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
-        TimestampMicrosecondArray,
+        ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray,
+        StringBuilder, TimestampMicrosecondArray,
     },
     error::ArrowError,
 };
@@ -60,7 +60,10 @@ pub(super) fn profiles(rows: &[Profile], world: &World) -> Batch {
         ("category", Arc::new(StringArray::from_iter(categories))),
         ("channels", Arc::new(channels.finish())),
         ("payments_7d", integers(rows.iter().map(|row| row.payments_7d))),
-        ("chargeback_rate_7d", Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.chargeback_rate_7d)))),
+        (
+            "chargeback_rate_7d",
+            Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.chargeback_rate_7d))),
+        ),
         ("risk_score", Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.risk_score)))),
     ])
 }

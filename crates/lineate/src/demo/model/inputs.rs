@@ -93,7 +93,8 @@ impl Examples {
     /// The rows before a time, and those from it on.
     pub(in crate::demo) fn split(&self, at_us: i64) -> (Self, Self) {
         let part = |wanted: &dyn Fn(i64) -> bool| {
-            let empty = Self { width: self.width, numbers: Vec::new(), labels: Vec::new(), times_us: Vec::new() };
+            let empty =
+                Self { width: self.width, numbers: Vec::new(), labels: Vec::new(), times_us: Vec::new() };
             self.rows().zip(&self.times_us).filter(|(_, time)| wanted(**time)).fold(
                 empty,
                 |mut part, ((numbers, label), time)| {

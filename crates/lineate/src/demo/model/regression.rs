@@ -48,7 +48,8 @@ impl Regression {
 
     /// The probability of fraud.
     pub(in crate::demo) fn predict(&self, numbers: &[f64]) -> f64 {
-        let sum: f64 = self.terms.iter().zip(numbers).map(|(term, number)| term.weight * term.of(*number)).sum();
+        let sum: f64 =
+            self.terms.iter().zip(numbers).map(|(term, number)| term.weight * term.of(*number)).sum();
         1.0 / (1.0 + (-(self.bias + sum)).exp())
     }
 

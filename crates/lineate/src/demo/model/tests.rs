@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
+};
 
 use super::*;
 
 fn rows(count: i64, label: impl Fn(i64) -> Option<bool>, value: impl Fn(i64) -> Option<f64>) -> RecordBatch {
     let columns: [(&str, ArrayRef); 5] = [
         ("payment_id", Arc::new(Int64Array::from_iter_values(0..count))),
-        ("event_timestamp", Arc::new(TimestampMicrosecondArray::from_iter_values(0..count).with_timezone("UTC"))),
+        (
+            "event_timestamp",
+            Arc::new(TimestampMicrosecondArray::from_iter_values(0..count).with_timezone("UTC")),
+        ),
         ("is_fraud", Arc::new(BooleanArray::from_iter((0..count).map(label)))),
         ("view__value", Arc::new(Float64Array::from_iter((0..count).map(value)))),
         ("view__always", Arc::new(Int64Array::from_iter_values((0..count).map(|_| 7)))),
     ];
-    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("equal lengths")
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))
+        .expect("equal lengths")
 }
 
 fn judged(examples: &Examples, model: &Regression) -> Vec<(f64, bool)> {
@@ -26,7 +32,10 @@ fn areas_are_those_of_the_definition() {
     assert_eq!(area_under_curve(&[(0.1, false), (0.9, true)]), Some(1.0));
     assert_eq!(area_under_curve(&[(0.9, false), (0.1, true)]), Some(0.0));
     assert_eq!(area_under_curve(&[(0.5, false), (0.5, true)]), Some(0.5));
-    assert_eq!(area_under_curve(&[(0.1, false), (0.4, true), (0.35, false), (0.8, true), (0.9, false)]), Some(4.0 / 6.0));
+    assert_eq!(
+        area_under_curve(&[(0.1, false), (0.4, true), (0.35, false), (0.8, true), (0.9, false)]),
+        Some(4.0 / 6.0)
+    );
     assert_eq!(area_under_curve(&[(0.5, true)]), None);
     assert_eq!(log_loss(&[]), None);
     let loss = log_loss(&[(0.5, true), (0.5, false)]).expect("two");
@@ -36,7 +45,10 @@ fn areas_are_those_of_the_definition() {
 #[test]
 fn only_numbers_that_are_no_key_are_taken() {
     let inputs = Inputs::of(&rows(4, |_| Some(true), |_| None));
-    assert_eq!(inputs.names(), ["view__value", "view__value is missing", "view__always", "view__always is missing"]);
+    assert_eq!(
+        inputs.names(),
+        ["view__value", "view__value is missing", "view__always", "view__always is missing"]
+    );
 }
 
 #[test]

@@ -41,7 +41,12 @@ impl Report for Defined {
         for change in &self.plan.changes {
             let means: Vec<&str> =
                 change.details.iter().chain(&change.consequences).map(String::as_str).collect();
-            table.row([word(change.kind()).to_owned(), change.what.clone(), change.name.clone(), means.join("; ")]);
+            table.row([
+                word(change.kind()).to_owned(),
+                change.what.clone(),
+                change.name.clone(),
+                means.join("; "),
+            ]);
         }
         page.table(&table);
         page.gap();

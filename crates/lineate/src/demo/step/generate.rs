@@ -141,7 +141,12 @@ impl Report for Generated {
         page.gap();
         page.verdict(
             true,
-            &format!("{} of {} customers and {} merchants", number::counted(self.rows(), "row"), number::count(self.customers), number::count(self.merchants)),
+            &format!(
+                "{} of {} customers and {} merchants",
+                number::counted(self.rows(), "row"),
+                number::count(self.customers),
+                number::count(self.merchants)
+            ),
             &number::duration(self.elapsed),
         );
         page.note(&format!(

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lineate_client::{Client, UploadSource, v1::{IngestFile, LoadReport}};
+use lineate_client::{
+    Client, UploadSource,
+    v1::{IngestFile, LoadReport},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,7 +37,11 @@ struct Load {
 }
 
 /// Loads everything.
-pub(in crate::demo) async fn ingest(client: &Client, data: &Data, directory: &Path) -> Result<Ingested, Error> {
+pub(in crate::demo) async fn ingest(
+    client: &Client,
+    data: &Data,
+    directory: &Path,
+) -> Result<Ingested, Error> {
     let mut loads = Vec::new();
     for source in &data.loads {
         loads.push(load(client, source, directory).await?);
@@ -76,7 +83,8 @@ impl Ingested {
 
 impl Load {
     fn formats(&self) -> String {
-        let mut formats: Vec<&str> = self.report.sources.iter().map(|source| source.format.as_str()).collect();
+        let mut formats: Vec<&str> =
+            self.report.sources.iter().map(|source| source.format.as_str()).collect();
         formats.dedup();
         formats.join(", ")
     }

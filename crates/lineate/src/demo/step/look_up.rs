@@ -1,9 +1,6 @@
 //! Looks features up: two pairs to see every status, then many, one at a time and a hundred at a time.
 
-use std::{
-    collections::BTreeMap,
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use arrow::{array::AsArray, datatypes::Int64Type};
 use lineate_client::{
@@ -90,7 +87,11 @@ pub(in crate::demo) async fn look_up(client: &Client, data: &Data) -> Result<Loo
 }
 
 /// The features of some pairs, now or at a time.
-pub(super) async fn features(client: &Client, pairs: &[Pair], at: Option<TimestampUs>) -> Result<Answer, Error> {
+pub(super) async fn features(
+    client: &Client,
+    pairs: &[Pair],
+    at: Option<TimestampUs>,
+) -> Result<Answer, Error> {
     let customers = pairs.iter().map(|pair| pair.customer_id).collect();
     let merchants = pairs.iter().map(|pair| pair.merchant_id.clone()).collect();
     let columns = [
@@ -135,10 +136,7 @@ impl LookedUp {
 impl Report for LookedUp {
     fn text(&self, page: &mut Page) {
         let answer = &self.answer;
-        page.note(&format!(
-            "{} at {}, as of {}",
-            self.kept.customer_id, self.kept.merchant_id, answer.as_of
-        ));
+        page.note(&format!("{} at {}, as of {}", self.kept.customer_id, self.kept.merchant_id, answer.as_of));
         let mut table = Table::new([
             ("FEATURE", Side::Left),
             ("VALUE", Side::Right),
@@ -168,7 +166,13 @@ impl Report for LookedUp {
         let features = u64::try_from(answer.features.num_columns()).unwrap_or(u64::MAX);
         let cells = self.cells.iter().map(|(status, count)| format!("{} {status}", number::count(*count)));
         page.facts([
-            ("one at a time", format!("{} a second, {features} features each", number::count(rate(singles.count(), singles.sum())))),
+            (
+                "one at a time",
+                format!(
+                    "{} a second, {features} features each",
+                    number::count(rate(singles.count(), singles.sum()))
+                ),
+            ),
             (
                 "a hundred at a time",
                 format!(

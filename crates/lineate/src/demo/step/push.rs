@@ -86,7 +86,8 @@ fn differing(one: &[Answer], other: &[Answer]) -> Result<u64, Error> {
 /// Every customer with rows in a batch, each once.
 fn pairs(rows: &RecordBatch, any: &Pair) -> Vec<Pair> {
     let customers = rows.column_by_name(CUSTOMER).and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let distinct: BTreeSet<i64> = customers.into_iter().flat_map(|ids| ids.values().iter().copied()).collect();
+    let distinct: BTreeSet<i64> =
+        customers.into_iter().flat_map(|ids| ids.values().iter().copied()).collect();
     let pair = |customer_id| Pair { customer_id, merchant_id: any.merchant_id.clone() };
     distinct.into_iter().map(pair).collect()
 }

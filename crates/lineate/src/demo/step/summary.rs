@@ -1,16 +1,19 @@
 //! What came of it all, in a few lines, and what to try next.
 
-use std::{
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use console::{measure_text_width, style};
 use serde_json::{Value, json};
 
-use super::{build::Built, ingest::Ingested, look_up::LookedUp, push::Pushed, train::Trained, verify::Verified};
+use super::{
+    build::Built, ingest::Ingested, look_up::LookedUp, push::Pushed, train::Trained, verify::Verified,
+};
 use crate::{
-    demo::{commands, data::Pair, timing::{micros, rate}},
+    demo::{
+        commands,
+        data::Pair,
+        timing::{micros, rate},
+    },
     output::{Page, Report, number},
 };
 
@@ -46,7 +49,11 @@ impl Report for Summary<'_> {
             ),
             (
                 "streamed",
-                format!("{} · {} rows/s", number::counted(pushed.rows(), "row"), number::count(pushed.rate())),
+                format!(
+                    "{} · {} rows/s",
+                    number::counted(pushed.rows(), "row"),
+                    number::count(pushed.rate())
+                ),
             ),
             ("looked up", self.looked_up.singles().text()),
             (
@@ -76,8 +83,10 @@ impl Report for Summary<'_> {
     }
 
     fn json(&self) -> Value {
-        let next: Vec<String> =
-            commands::next(&self.store, self.kept, self.pair).into_iter().map(|(command, _)| command).collect();
+        let next: Vec<String> = commands::next(&self.store, self.kept, self.pair)
+            .into_iter()
+            .map(|(command, _)| command)
+            .collect();
         json!({
             "verified": self.verified.is_whole(),
             "elapsed_us": micros(self.elapsed),

@@ -177,7 +177,11 @@ impl Report for Trained {
         ));
         page.gap();
         let beside = format!("auc {}", self.model.metrics.get("auc").map_or("", String::as_str));
-        page.verdict(true, &format!("model {} is registered and in {}", self.name(), self.promotion.alias), &beside);
+        page.verdict(
+            true,
+            &format!("model {} is registered and in {}", self.name(), self.promotion.alias),
+            &beside,
+        );
         let heaviest = self.heaviest.iter().map(|(name, weight)| format!("{name} {weight:+.2}"));
         page.facts([
             ("weighs most", heaviest.collect::<Vec<_>>().join(" · ")),

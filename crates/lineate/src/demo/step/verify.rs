@@ -65,7 +65,8 @@ impl Report for Verified {
             let verdict = if report.verified { "is verified" } else { "is not verified" };
             let title = format!("{} {verdict}", verification.subject);
             page.verdict(report.verified, &title, &number::duration(verification.elapsed));
-            let mut table = Table::new([("CHECKED", Side::Left), ("COUNT", Side::Right), ("READ", Side::Right)]);
+            let mut table =
+                Table::new([("CHECKED", Side::Left), ("COUNT", Side::Right), ("READ", Side::Right)]);
             for check in &report.checks {
                 let bytes = if check.bytes == 0 { String::new() } else { number::bytes(check.bytes) };
                 table.row([check.name.clone(), number::count(check.count), bytes]);
