@@ -9,7 +9,7 @@ use lineate_types::{Hash, Name, NodeKind, VersionedName, ViewDefinition};
 use super::{
     MetaMachine,
     command::{AssertionDraft, Define, MetaReply},
-    layout,
+    definition_hash, layout,
     ledger_state::sealed,
 };
 use crate::{Error, Position, Result, codec};
@@ -39,7 +39,7 @@ impl MetaMachine {
                 project: view.project.clone(),
                 name: view.name.clone(),
                 version: view.version,
-                definition_hash: Hash::of(&codec::encode(view)),
+                definition_hash: definition_hash::of_view(&self.catalog, view),
                 entity: view.entity.clone(),
                 previous: self.record_before(view),
             });
@@ -57,7 +57,7 @@ impl MetaMachine {
                 project: service.project.clone(),
                 name: service.name.clone(),
                 version: service.version,
-                definition_hash: Hash::of(&codec::encode(service)),
+                definition_hash: definition_hash::of_service(&self.catalog, service),
                 views,
             });
             self.ledger.append(&record, at.commit_time, batch)?;

@@ -2,6 +2,7 @@
 
 mod command;
 mod define;
+mod definition_hash;
 mod layout;
 mod ledger_state;
 mod load;

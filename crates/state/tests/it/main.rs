@@ -1,4 +1,5 @@
 //! The state machines from outside: plans, replay, restoring, idempotence.
 
+mod golden;
 mod plans;
 mod replay;

@@ -143,7 +143,10 @@ fn any_other_change_starts_an_empty_history() {
         let [view] = plan.resolved.views.as_slice() else { panic!("one view") };
         assert_ne!(view.history, catalog.views().next().expect("v1").history, "{pointer}");
     }
-    check(&catalog, &with("/views/0/ttl", json!("4h")), &expect![[r#"
+    check(
+        &catalog,
+        &with("/views/0/ttl", json!("4h")),
+        &expect![[r#"
         unchanged entity airport
             keys origin string
         unchanged entity route
@@ -154,7 +157,8 @@ fn any_other_change_starts_an_empty_history() {
           ! service delay@v1 stays on weather@v1
         changed service delay@v2
             2 features of weather@v2, weather@v2 as dest_weather
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
