@@ -189,6 +189,23 @@ pub struct LookupReply {
     pub views: Vec<ViewAnswer>,
 }
 
+/// What the cache of online lookups did since the node was opened, and what it holds now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Keys of views whose sealed rows were found in the cache.
+    pub hits: u64,
+    /// Keys of views whose sealed rows were not.
+    pub misses: u64,
+    /// Entries pushed out by others.
+    pub evictions: u64,
+    /// Entries held.
+    pub entries: u64,
+    /// Bytes they take, keys and tables included.
+    pub bytes: u64,
+    /// Bytes they may take.
+    pub capacity_bytes: u64,
+}
+
 /// The rows of one view that answered a lookup.
 #[derive(Debug, Clone)]
 pub struct ViewAnswer {

@@ -1,7 +1,8 @@
 //! Keeps blobs that somebody writes or reads from being removed as unused.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lineate_segment::segment::SegmentInfo;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// Whoever writes blobs and then names them in a command, or opens blobs that a manifest named a moment ago,
@@ -9,6 +10,8 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 #[derive(Default)]
 pub(crate) struct BlobUse {
     lock: Arc<RwLock<()>>,
+    /// Segments that left a manifest and whose blobs are still there.
+    unused: Mutex<Vec<SegmentInfo>>,
 }
 
 impl BlobUse {
@@ -17,8 +20,28 @@ impl BlobUse {
         self.lock.clone().read_owned().await
     }
 
-    /// Nobody writes or opens blobs until this is dropped. None if somebody does.
-    pub(crate) fn try_remove(&self) -> Option<OwnedRwLockWriteGuard<()>> {
-        self.lock.clone().try_write_owned().ok()
+    /// Adds segments that left a manifest.
+    pub(crate) fn add_unused(&self, segments: impl Iterator<Item = SegmentInfo>) {
+        self.unused().extend(segments);
+    }
+
+    /// Whether blobs wait to be removed.
+    pub(crate) fn has_unused(&self) -> bool {
+        !self.unused().is_empty()
+    }
+
+    /// The segments that left a manifest. Nobody writes or opens blobs until the guard is dropped; none if
+    /// somebody does now, or nothing waits.
+    pub(crate) fn take_unused(&self) -> Option<(OwnedRwLockWriteGuard<()>, Vec<SegmentInfo>)> {
+        let mut unused = self.unused();
+        if unused.is_empty() {
+            return None;
+        }
+        let nobody = self.lock.clone().try_write_owned().ok()?;
+        Some((nobody, std::mem::take(&mut *unused)))
+    }
+
+    fn unused(&self) -> MutexGuard<'_, Vec<SegmentInfo>> {
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

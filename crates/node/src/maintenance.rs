@@ -34,6 +34,7 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = node.changed().notified() => {}
+            () = tokio::time::sleep(PAUSE), if node.blob_use().has_unused() => {}
         }
         while let Err(error) = node.work_once(&stop).await {
             tracing::warn!(%error, "background work failed and is tried again");
@@ -55,7 +56,7 @@ impl Node {
             self.record_seals(shard).await?;
             self.compact_shard(shard).await?;
         }
-        Ok(())
+        self.remove_unused().await
     }
 
     /// Seals and records the streamed rows of some histories that were committed at or below a time.
@@ -174,21 +175,19 @@ impl Node {
             other => other?,
         };
         drop(hold);
-        self.remove_blobs(segments.into_iter().map(|(_, info)| info).collect()).await?;
+        self.blob_use().add_unused(segments.into_iter().map(|(_, info)| info));
+        self.remove_unused().await?;
         Ok(true)
     }
 
-    /// Removes the blobs of segments that left a manifest, unless another manifest names them or somebody may
-    /// be reading them; what stays is removed when the store is opened next.
-    async fn remove_blobs(&self, gone: Vec<SegmentInfo>) -> Result<()> {
-        let Some(_nobody) = self.blob_use().try_remove() else { return Ok(()) };
+    /// Removes the blobs of segments that left a manifest, unless another manifest names them. While somebody
+    /// may be reading them they stay, and are tried again later.
+    async fn remove_unused(&self) -> Result<()> {
+        let Some((_nobody, gone)) = self.blob_use().take_unused() else { return Ok(()) };
         let named = self.named_blobs();
         gone.iter().for_each(|info| self.segments().forget(info));
-        let unused: Vec<Hash> = gone
-            .iter()
-            .flat_map(|info| [info.segment, info.key_index])
-            .filter(|hash| !named.contains(hash))
-            .collect();
+        let unused: Vec<Hash> =
+            gone.iter().flat_map(|info| [info.segment, info.key_index]).filter(|hash| !named.contains(hash)).collect();
         let blobs = self.blobs().clone();
         tokio::task::spawn_blocking(move || unused.iter().try_for_each(|hash| blobs.delete(hash))).await??;
         Ok(())

@@ -24,6 +24,7 @@ use crate::{
     api::{NodeStatus, Options},
     blob_use::BlobUse,
     maintenance,
+    online::{self, HotShard, Online, Plans},
     replica::Replica,
     segments::Segments,
     uploads::{UploadSink, Uploads},
@@ -43,6 +44,7 @@ struct Inner {
     driver: Mutex<Option<Driver>>,
     meta: Shared<MetaMachine>,
     shards: Vec<Shared<ShardMachine>>,
+    online: Online,
     sealed_texts: SealedTexts,
     segments: Segments,
     blob_use: BlobUse,
@@ -50,7 +52,7 @@ struct Inner {
     uploads: Uploads,
     changed: Arc<Notify>,
     stop: CancellationToken,
-    maintenance: Mutex<Option<JoinHandle<()>>>,
+    background: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// The only peer of every group, until there are clusters.
@@ -68,11 +70,24 @@ impl Node {
     /// # Errors
     /// The directory is in use, of a newer release, or damaged.
     pub async fn open(options: Options) -> Result<Self> {
-        let inner = tokio::task::spawn_blocking(move || Inner::open(options)).await??;
+        Self::open_with_cache(options, limits::CACHE_BYTES).await
+    }
+
+    /// As [`Self::open`], with another bound on the bytes of the cache of online lookups. The shards share it
+    /// evenly; without any, every lookup reads segments.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub async fn open_with_cache(options: Options, cache_bytes: usize) -> Result<Self> {
+        let inner = tokio::task::spawn_blocking(move || Inner::open(options, cache_bytes)).await??;
         let node = Self { inner: Arc::new(inner) };
         node.resume_loads().await?;
-        let task = tokio::spawn(maintenance::run(node.clone(), node.inner.stop.clone()));
-        *node.inner.maintenance.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        let stop = &node.inner.stop;
+        let tasks = [
+            tokio::spawn(maintenance::run(node.clone(), stop.clone())),
+            tokio::spawn(online::run_folds(node.clone(), stop.clone())),
+        ];
+        node.inner.background.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(node)
     }
 
@@ -82,8 +97,9 @@ impl Node {
     /// A thread of the groups failed.
     pub async fn shutdown(&self) -> Result<()> {
         self.inner.stop.cancel();
-        let task = self.inner.maintenance.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
+        let tasks =
+            std::mem::take(&mut *self.inner.background.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
             task.await?;
         }
         let driver = self.inner.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -138,12 +154,16 @@ impl Node {
     /// # Errors
     /// Too many files wait, or the disk refuses.
     pub async fn upload(&self) -> Result<UploadSink<'_>> {
-        self.inner.uploads.begin().await
+        self.inner.uploads.begin(self.now()).await
     }
 
     /// The files that wait to be used.
     pub fn uploads(&self) -> &Uploads {
         &self.inner.uploads
+    }
+
+    pub(crate) fn online(&self) -> &Online {
+        &self.inner.online
     }
 
     pub(crate) fn segments(&self) -> &Segments {
@@ -234,7 +254,7 @@ impl Node {
 
 impl Inner {
     /// Reads the store back and starts its groups.
-    fn open(options: Options) -> Result<Self> {
+    fn open(options: Options, cache_bytes: usize) -> Result<Self> {
         if !(1..=limits::BUCKETS).contains(&options.shards) {
             return Err(Error::Invalid(format!(
                 "a store has 1 to {} shards, not {}",
@@ -260,11 +280,20 @@ impl Inner {
         let blobs: Arc<dyn BlobStore> = Arc::new(DirBlobs::open(&dir.blobs_dir(), &dir.tmp_dir())?);
         let changed = Arc::new(Notify::new());
 
-        let (replica, meta) = Replica::restore(kv.clone(), GroupId::META, changed.clone())?;
+        let (replica, meta) = Replica::<MetaMachine>::restore(kv.clone(), GroupId::META, changed.clone())?;
+        let plans = Plans::new(&meta.read());
+        let replica = replica.followed_by(plans.follower());
         let mut groups: Vec<(GroupId, Box<dyn StateMachine>)> = vec![(GroupId::META, Box::new(replica))];
         let mut shards = Vec::with_capacity(usize::from(dir.shards()));
+        let mut hot = Vec::with_capacity(usize::from(dir.shards()));
+        let folds = Arc::new(Notify::new());
         for shard in (0..dir.shards()).map(ShardId) {
-            let (replica, machine) = Replica::restore(kv.clone(), shard.group(), changed.clone())?;
+            let (replica, machine) =
+                Replica::<ShardMachine>::restore(kv.clone(), shard.group(), changed.clone())?;
+            let of_shard = cache_bytes / usize::from(dir.shards()).max(1);
+            let view = Arc::new(HotShard::new(&machine.read(), of_shard, folds.clone()));
+            hot.push(view.clone());
+            let replica = replica.followed_by(move |machine: &ShardMachine| view.follow(machine));
             groups.push((shard.group(), Box::new(replica)));
             shards.push(machine);
         }
@@ -287,9 +316,10 @@ impl Inner {
             driver: Mutex::new(Some(driver)),
             meta,
             shards,
+            online: Online::new(plans, hot, folds),
             changed,
             stop: CancellationToken::new(),
-            maintenance: Mutex::new(None),
+            background: Mutex::new(Vec::new()),
         })
     }
 }

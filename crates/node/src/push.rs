@@ -86,10 +86,23 @@ impl Node {
         shard: ShardId,
         write: Write,
     ) -> Result<Written> {
+        self.check_backlog(shard)?;
         match self.propose_to_view(principal, view, shard, ShardCommand::Write(write)).await? {
             ShardReply::Written(written) => Ok(written),
             other => Err(Error::Internal(format!("unexpected reply {other:?}"))),
         }
+    }
+
+    /// Refuses rows while sealing is too far behind to hold more of them in memory.
+    fn check_backlog(&self, shard: ShardId) -> Result<()> {
+        let waiting: usize =
+            self.shard(shard).read().histories().map(|(_, history)| history.frozen.len()).sum();
+        if waiting < limits::FROZEN_RUNS {
+            return Ok(());
+        }
+        Err(Error::ResourceExhausted(format!(
+            "{waiting} runs of shard {shard} wait to be written as segments, which is the most; repeat after a pause, and look at the disk if it lasts"
+        )))
     }
 
     /// Proposes to a shard, telling it the view's definition first if it does not know it.

@@ -4,7 +4,7 @@
 //! - the effects of a drain and its applied index are one kv batch, so that a crash leaves a prefix of the log;
 //! - readers see whole drains only.
 
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 
 use bytes::Bytes;
 use lineate_consensus::{Applied, Body, BoxError, Committed, StateMachine};
@@ -81,7 +81,16 @@ impl<M> Shared<M> {
     pub fn read(&self) -> RwLockReadGuard<'_, M> {
         // A writer that panicked ended the process's usefulness already: consensus refuses all work then, and
         // readers see the last whole state.
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads if nothing is being applied.
+    pub(crate) fn try_read(&self) -> Option<RwLockReadGuard<'_, M>> {
+        match self.0.try_read() {
+            Ok(machine) => Some(machine),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -92,7 +101,11 @@ pub(crate) struct Replica<M> {
     tree: String,
     applied: StoredPosition,
     changed: Arc<Notify>,
+    follower: Option<Follower<M>>,
 }
+
+/// Told of every drain with commands before anybody reads its outcome; must return soon.
+pub(crate) type Follower<M> = Box<dyn Fn(&M) + Send + Sync>;
 
 /// `a` → where the stored state stands in the log.
 const APPLIED: &[u8] = b"a";
@@ -122,7 +135,12 @@ impl<M: Machine> Replica<M> {
         };
         let machine = Shared(Arc::new(RwLock::new(M::restore(kv.as_ref(), &tree)?)));
         let shared = machine.clone();
-        Ok((Self { machine, kv, tree, applied, changed }, shared))
+        Ok((Self { machine, kv, tree, applied, changed, follower: None }, shared))
+    }
+
+    /// Lets somebody follow what is applied from now on.
+    pub(crate) fn followed_by(self, follower: impl Fn(&M) + Send + Sync + 'static) -> Self {
+        Self { follower: Some(Box::new(follower)), ..self }
     }
 }
 
@@ -148,9 +166,14 @@ impl<M: Machine> StateMachine for Replica<M> {
             self.applied = StoredPosition { index: entry.index, term: entry.term };
         }
         batch.put(APPLIED, codec::encode(&self.applied));
-        self.kv.apply(&self.tree, batch)?;
+        let has_commands = entries.iter().any(|entry| matches!(entry.body, Body::Command(_)));
+        if let Some(follower) = self.follower.as_ref().filter(|_| has_commands) {
+            follower(&machine);
+        }
+        // The log is the authority, and has these entries: nobody needs to wait for the stored form to read them.
         drop(machine);
-        if entries.iter().any(|entry| matches!(entry.body, Body::Command(_))) {
+        self.kv.apply(&self.tree, batch)?;
+        if has_commands {
             self.changed.notify_one();
         }
         Ok(replies)

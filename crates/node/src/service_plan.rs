@@ -103,14 +103,12 @@ impl ServicePlan {
 }
 
 impl Node {
-    /// A service, resolved.
+    /// A service, resolved, as a copy of what [`Self::shared_service_plan`] gives.
     ///
     /// # Errors
     /// It does not exist; the nearest name is offered.
     pub fn service_plan(&self, project: Option<&Name>, service: &VersionedName) -> Result<ServicePlan> {
-        let meta = self.meta().read();
-        let project = meta.catalog().project(project)?;
-        ServicePlan::of(meta.catalog(), meta.catalog().service(&project, service)?)
+        Ok(self.shared_service_plan(project, service)?.as_ref().clone())
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use lineate_types::{Hash, Hasher, limits};
+use lineate_types::{Hash, Hasher, TimestampUs, limits};
 use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{Error, Result, api::UploadInfo};
@@ -28,6 +28,7 @@ pub struct Uploads {
 pub struct Upload {
     /// Its name, hash and size.
     pub info: UploadInfo,
+    begun: TimestampUs,
     path: PathBuf,
 }
 
@@ -45,11 +46,12 @@ impl Uploads {
         Self { directory, next: AtomicU64::new(1), kept: Mutex::default() }
     }
 
-    /// Begins an upload.
+    /// Begins an upload. Those that waited too long to be used are dropped.
     ///
     /// # Errors
     /// Too many wait to be used, or the disk refuses.
-    pub async fn begin(&self) -> Result<UploadSink<'_>> {
+    pub async fn begin(&self, now: TimestampUs) -> Result<UploadSink<'_>> {
+        self.lock().retain(|_, upload| now.0.saturating_sub(upload.begun.0) < limits::UPLOAD_US);
         if self.lock().len() >= limits::UPLOADS {
             return Err(Error::ResourceExhausted(format!(
                 "{} uploads wait to be used, which is the most; use them first",
@@ -60,7 +62,7 @@ impl Uploads {
         let path = self.directory.join(format!("upload-{id}"));
         let file = File::create(&path).await.map_err(|cause| full_or_io(&path, cause))?;
         let info = UploadInfo { id, hash: Hash::of(b""), bytes: 0 };
-        Ok(UploadSink { uploads: self, file, hasher: Hasher::new(), upload: Upload { info, path } })
+        Ok(UploadSink { uploads: self, file, hasher: Hasher::new(), upload: Upload { info, begun: now, path } })
     }
 
     /// Takes an upload to use it.

@@ -81,6 +81,18 @@ pub const SEGMENTS_BEFORE_COMPACTION: usize = 8;
 
 /// Entities of one online lookup.
 pub const LOOKUP_ENTITIES: usize = 10_000;
+/// Bytes of sealed rows kept in memory for online lookups, unless a node is opened with another bound.
+pub const CACHE_BYTES: usize = 256 * 1024 * 1024;
+/// Rows of one key kept in memory for online lookups: the present one, and the next to come.
+pub const CACHED_ROWS_PER_KEY: usize = 16;
+/// Sealed runs of one history in one shard that wait to be folded into the cache; with more, it starts over.
+pub const SETTLING_RUNS: usize = 4;
+/// Services whose plans are kept.
+pub const CACHED_PLANS: usize = 1_024;
+/// Lookups that read segments at once; others wait.
+pub const LOOKUP_LOADS: usize = 16;
+/// Keys read from segments, or folded into the cache, at once.
+pub const LOAD_KEYS: usize = 1_024;
 /// Sequence numbers a writer's window remembers, per bucket and epoch.
 pub const WRITER_WINDOW: u64 = 1_024;
 /// Writer epochs remembered.
@@ -127,3 +139,7 @@ pub const REQUESTS_UNDER_WAY: usize = 2_048;
 pub const HEAVY_REQUESTS: usize = 8;
 /// Parts of training sets that are read at once; each holds a thread.
 pub const DATASET_STREAMS: usize = 64;
+/// How long an upload waits to be used, in microseconds.
+pub const UPLOAD_US: i64 = 3_600_000_000;
+/// Runs of one shard that wait to be sealed; writes to the shard are refused beyond.
+pub const FROZEN_RUNS: usize = 8;

@@ -1,0 +1,153 @@
+//! The slow part of a lookup: the sealed rows of all missing keys of one view in one shard, read together.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use lineate_segment::{
+    run::{KeyRef, RowSource},
+    segment::{Segment, SegmentInfo},
+};
+use lineate_state::{meta::LoadOutcome, shard::ShardMachine};
+use lineate_types::{DurationUs, EntityKey, HistoryId, ShardId, TimestampUs, limits};
+
+use super::{
+    coverage::Ticket,
+    entry::{Entry, SharedEntry},
+    plan::ViewShape,
+    request::Moment,
+    skyline::{Contender, FOREVER, Skyline},
+};
+use crate::{Node, Result};
+
+/// How far behind now an entry still answers: lookups under way at once have times that differ a little.
+const LOOKBACK: DurationUs = DurationUs(1_000_000);
+
+/// Where the values of a sealed row are: which segment, which row.
+type SealedPlace = (usize, u32);
+
+impl Node {
+    /// Entries of some keys of a view, read from segments and, if they are of now, kept. The caller holds the
+    /// blobs.
+    ///
+    /// # Errors
+    /// A segment is missing or damaged.
+    pub(super) fn load_entries(
+        &self,
+        shape: &ViewShape,
+        shard: ShardId,
+        keys: &[&EntityKey],
+        moment: &Moment,
+    ) -> Result<Vec<SharedEntry>> {
+        let hot = self.online().hot(shard);
+        let (infos, ticket) = {
+            let machine = self.shard(shard).read();
+            (self.sealed(&machine, shape.id.0), hot.ticket(shape.id.0))
+        };
+        let (from, most) = match moment.is_now {
+            true => (moment.at.saturating_sub(LOOKBACK), limits::CACHED_ROWS_PER_KEY),
+            // One row answers one time.
+            false => (moment.at, 1),
+        };
+        let segments = infos.iter().map(|info| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
+        let mut loaded = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(limits::LOAD_KEYS) {
+            loaded.extend(read(&segments, shape, keys, ticket, from, most)?);
+        }
+        if moment.is_now {
+            hot.keep(shape.id, ticket, keys.iter().copied().zip(&loaded));
+        }
+        Ok(loaded)
+    }
+
+    /// The segments of a history, those of committed loads that are not resolved yet included.
+    fn sealed(&self, machine: &ShardMachine, history: HistoryId) -> Vec<SegmentInfo> {
+        let sealed = machine.history(history).into_iter().flat_map(|history| history.sealed.values());
+        let mut infos: Vec<SegmentInfo> = sealed.map(|sealed| sealed.segment.clone()).collect();
+        for (load, staged) in machine.staged() {
+            let of_history = machine.view(staged.view).is_some_and(|(view, _)| view.history == history);
+            let outcome = self.meta().read().load(load).map(|state| state.outcome);
+            if let (true, Some(LoadOutcome::Committed { commit_time, .. })) = (of_history, outcome) {
+                infos.extend(staged.segments.iter().map(|segment| segment.clone().committed_at(commit_time)));
+            }
+        }
+        infos
+    }
+}
+
+/// The entries of some keys, in their order.
+fn read(
+    segments: &[Arc<Segment>],
+    shape: &ViewShape,
+    keys: &[&EntityKey],
+    ticket: Ticket,
+    from: TimestampUs,
+    most: usize,
+) -> Result<Vec<SharedEntry>> {
+    let mut distinct: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::of(key)).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let cut = shape.cut();
+    let mut parts: Vec<Vec<Skyline<SealedPlace>>> = vec![Vec::new(); distinct.len()];
+    for (number, segment) in segments.iter().enumerate() {
+        let info = segment.info();
+        let here = |key: &&KeyRef<'_>| (info.first_bucket..=info.last_bucket).contains(&key.bucket);
+        let run = segment.keys_of(distinct.iter().filter(here).copied())?;
+        for (key, parts) in distinct.iter().zip(&mut parts) {
+            let Some(position) = run.keys().find(*key) else { continue };
+            let skyline = Skyline::of_run(&run, position, &cut, from, most);
+            parts.push(skyline.map(|row| (number, row)));
+        }
+    }
+    let skylines: Vec<Skyline<SealedPlace>> =
+        parts.into_iter().map(|parts| Skyline::merge(parts, from, most)).collect();
+    let sources: Vec<&dyn RowSource> = segments.iter().map(|segment| segment.as_ref() as _).collect();
+    let packed = with_values(shape, &skylines, &sources)?;
+    let entries: Vec<SharedEntry> =
+        packed.iter().map(|skyline| Arc::new(Entry::new(ticket.epoch, from, skyline))).collect();
+    let entry_of = |key: &&EntityKey| {
+        let entry = distinct.binary_search(&KeyRef::of(key)).ok().and_then(|position| entries.get(position));
+        let nothing = || Arc::new(Entry::new(ticket.epoch, from, &nothing()));
+        entry.cloned().unwrap_or_else(nothing)
+    };
+    Ok(keys.iter().map(entry_of).collect())
+}
+
+fn nothing() -> Skyline<Vec<u8>> {
+    Skyline { until: FOREVER, rows: Default::default() }
+}
+
+/// The skylines with packed values in place of where they are: one gather per source, tombstones have none.
+///
+/// # Errors
+/// A source is damaged.
+pub(super) fn with_values(
+    shape: &ViewShape,
+    skylines: &[Skyline<SealedPlace>],
+    sources: &[&dyn RowSource],
+) -> Result<Vec<Skyline<Vec<u8>>>> {
+    // By source and row: the values, once they are gathered.
+    let mut values: BTreeMap<SealedPlace, Vec<u8>> = BTreeMap::new();
+    let rows = skylines.iter().flat_map(|skyline| &skyline.rows).filter(|row| !row.deleted);
+    values.extend(rows.map(|row| (row.place, Vec::new())));
+    for (number, source) in sources.iter().enumerate() {
+        let here = (number, 0)..=(number, u32::MAX);
+        let rows: Vec<u32> = values.range(here.clone()).map(|((_, row), _)| *row).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let packed = shape.packer.pack(&source.gather(&rows, shape.packer.schema())?)?;
+        for ((_, slot), bytes) in values.range_mut(here).zip(packed.iter()) {
+            *slot = bytes.to_vec();
+        }
+    }
+    let of_row = |row: &Contender<SealedPlace>| Contender {
+        visible_at: row.visible_at,
+        rank: row.rank,
+        deleted: row.deleted,
+        place: values.get(&row.place).cloned().unwrap_or_default(),
+    };
+    let of_skyline = |skyline: &Skyline<SealedPlace>| Skyline {
+        until: skyline.until,
+        rows: skyline.rows.iter().map(of_row).collect(),
+    };
+    Ok(skylines.iter().map(of_skyline).collect())
+}
