@@ -186,8 +186,11 @@ impl Node {
         let Some((_nobody, gone)) = self.blob_use().take_unused() else { return Ok(()) };
         let named = self.named_blobs();
         gone.iter().for_each(|info| self.segments().forget(info));
-        let unused: Vec<Hash> =
-            gone.iter().flat_map(|info| [info.segment, info.key_index]).filter(|hash| !named.contains(hash)).collect();
+        let unused: Vec<Hash> = gone
+            .iter()
+            .flat_map(|info| [info.segment, info.key_index])
+            .filter(|hash| !named.contains(hash))
+            .collect();
         let blobs = self.blobs().clone();
         tokio::task::spawn_blocking(move || unused.iter().try_for_each(|hash| blobs.delete(hash))).await??;
         Ok(())

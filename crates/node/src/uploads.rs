@@ -62,7 +62,12 @@ impl Uploads {
         let path = self.directory.join(format!("upload-{id}"));
         let file = File::create(&path).await.map_err(|cause| full_or_io(&path, cause))?;
         let info = UploadInfo { id, hash: Hash::of(b""), bytes: 0 };
-        Ok(UploadSink { uploads: self, file, hasher: Hasher::new(), upload: Upload { info, begun: now, path } })
+        Ok(UploadSink {
+            uploads: self,
+            file,
+            hasher: Hasher::new(),
+            upload: Upload { info, begun: now, path },
+        })
     }
 
     /// Takes an upload to use it.
