@@ -56,7 +56,7 @@ impl Open {
             tokio::task::spawn_blocking(move || self.pace(counted_from, &run, &target, &runtime))
         };
         // The pacer only sleeps and spawns; it does not panic.
-        let _ = pacer.await;
+        let counted = pacer.await.unwrap_or_default();
         let drained_by = Instant::now() + DRAIN;
         while run.under_way.load(Ordering::Acquire) > 0 && Instant::now() < drained_by {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -64,20 +64,29 @@ impl Open {
         let mut kept = std::mem::take(&mut *run.kept());
         // What was answered late stretches the time; what was answered early does not shorten it.
         let took = kept.last_answer.map_or(self.time, |last| (last - counted_from).max(self.time));
-        kept.outcome.per_second = kept.outcome.latency.count() as f64 / took.as_secs_f64();
+        let share = kept.outcome.latency.count() as f64 / counted as f64;
+        kept.outcome.per_second = self.per_second * share * self.time.as_secs_f64() / took.as_secs_f64();
         kept.outcome.failed += run.under_way.load(Ordering::Acquire) as u64;
         kept.outcome
     }
 
-    /// Sends every operation at its time.
-    fn pace<T: Target>(self, counted_from: Instant, run: &Arc<Run>, target: &Arc<T>, runtime: &Handle) {
+    /// Sends every operation at its time. How many of them count.
+    fn pace<T: Target>(
+        self,
+        counted_from: Instant,
+        run: &Arc<Run>,
+        target: &Arc<T>,
+        runtime: &Handle,
+    ) -> u64 {
         let first_due = counted_from - self.warm_up;
         let operations = ((self.warm_up + self.time).as_secs_f64() * self.per_second) as u64;
+        let mut counted = 0;
         for number in 0..operations {
             let due = first_due + Duration::from_secs_f64(number as f64 / self.per_second);
             if let Some(wait) = due.checked_duration_since(Instant::now()) {
                 thread::sleep(wait);
             }
+            counted += u64::from(due >= counted_from);
             let lateness = Instant::now().saturating_duration_since(due);
             if run.under_way.fetch_add(1, Ordering::AcqRel) >= UNDER_WAY {
                 run.under_way.fetch_sub(1, Ordering::AcqRel);
@@ -90,6 +99,7 @@ impl Open {
                 run.answered(answer, due, lateness, due >= counted_from);
             });
         }
+        counted
     }
 }
 
