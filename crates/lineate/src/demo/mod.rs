@@ -10,6 +10,7 @@
 mod commands;
 mod comparison;
 mod data;
+mod hindsight;
 mod model;
 mod place;
 mod stage;
@@ -45,16 +46,25 @@ pub(crate) struct DemoOptions {
     pub(crate) scale: f64,
 }
 
+/// Exit code of what was interrupted, as shells have it.
+const INTERRUPTED: i32 = 130;
+
 /// Runs the demo. If it is interrupted, it leaves nothing behind that is not to be kept.
 pub(crate) async fn run(options: DemoOptions, output: &mut Output) -> Result<Outcome, Error> {
     let place = Place::take(options.data_dir, options.keep)?;
     let session = Session::open(Target::Directory(place.store().to_owned())).await?;
     let ended = tokio::select! {
-        ended = play(session.client(), &place, options.scale, output) => ended,
-        _ = tokio::signal::ctrl_c() => Err(Error::Usage("the demo was interrupted".to_owned())),
+        ended = play(session.client(), &place, options.scale, output) => Some(ended),
+        _ = tokio::signal::ctrl_c() => None,
     };
     session.close().await?;
-    ended
+    match ended {
+        Some(ended) => ended,
+        None => {
+            drop(place);
+            std::process::exit(INTERRUPTED)
+        }
+    }
 }
 
 async fn play(client: &Client, place: &Place, scale: f64, output: &mut Output) -> Result<Outcome, Error> {
@@ -104,8 +114,7 @@ async fn play(client: &Client, place: &Place, scale: f64, output: &mut Output) -
         "Each label with the features as they were known at its time; and, to compare, with hindsight.",
         &commands::build(),
     )?;
-    let spine = data.labels.paths(&files).into_iter().next().unwrap_or_default();
-    let built = build::build(client, &spine).await?;
+    let built = build::build(client, &data, &files).await?;
     stage.show("training_set", &built)?;
 
     stage.begin(
@@ -142,7 +151,7 @@ async fn play(client: &Client, place: &Place, scale: f64, output: &mut Output) -
     };
     stage.show("summary", &summary)?;
     stage.end()?;
-    Ok(if verified.is_whole() { Outcome::Done } else { Outcome::NotVerified })
+    Ok(if verified.is_whole() && built.is_honest() { Outcome::Done } else { Outcome::NotVerified })
 }
 
 /// What the demo says first.

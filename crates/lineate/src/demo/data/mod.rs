@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::{array::RecordBatch, compute::filter_record_batch, error::ArrowError};
 
-pub(super) use tables::{CUSTOMER, EVENT_TIME, LABEL, MERCHANT, PAYMENT};
+pub(super) use tables::{CREATED_TIME, CUSTOMER, EVENT_TIME, LABEL, MERCHANT, PAYMENT};
 
 use crate::{error::Error, output::file::RowFile};
 use payments::{Activity, CardOnFile, Payments};
@@ -134,11 +134,6 @@ impl Data {
 }
 
 impl Source {
-    /// Its rows, all files together.
-    pub(super) fn rows(&self) -> u64 {
-        self.files.iter().map(|table| table.rows.num_rows() as u64).sum()
-    }
-
     /// Where its files are in a directory.
     pub(super) fn paths(&self, directory: &Path) -> Vec<PathBuf> {
         self.files.iter().map(|table| directory.join(&table.name)).collect()

@@ -208,7 +208,7 @@ fn intrusions(world: &World, seed: u64) -> BTreeMap<usize, Vec<Intrusion>> {
     let mut total = 0_usize;
     for (position, merchant) in world.merchants.iter().enumerate() {
         for (first, last) in &merchant.attacks {
-            for _ in 0..random.whole(2, 8) {
+            for _ in 0..random.whole(8, 24) {
                 let day = random.between(*first as f64, (last + 1).min(DAYS) as f64);
                 let customer = random.whole(0, last_customer) as usize;
                 all.entry(customer).or_default().push((START_US + (day * DAY_US as f64) as i64, position));
@@ -232,13 +232,13 @@ fn honest(world: &World, customer: &Customer, random: &mut Random) -> Vec<Attemp
         let favourite = if random.chance(0.6) { random.choose(&customer.favourites).copied() } else { None };
         let merchant = favourite.unwrap_or_else(|| world.any_merchant(random));
         let hour = (14.0 + 4.0 * random.normal()).clamp(0.0, 23.99);
-        let far = random.chance(0.03);
+        let far = random.chance(0.05);
         if let Some(kind) = world.merchants.get(merchant) {
             attempts.push(Attempt {
                 time_us: START_US + day as i64 * DAY_US + (hour * HOUR_US as f64) as i64,
                 merchant,
                 cents: kind.category.cents(customer.ticket, random),
-                declined: random.chance(0.02),
+                declined: random.chance(0.03),
                 fraud: false,
                 km_from_home: if far { random.between(200.0, 4_000.0) } else { random.wait(9.0) },
             });
@@ -257,15 +257,15 @@ fn burst(
 ) -> Vec<Attempt> {
     let mut attempts = Vec::new();
     let mut time_us = start_us;
-    let declines = if random.chance(0.45) { random.whole(1, 3) } else { 0 };
-    let payments = random.whole(1, 3);
-    let km_from_home = if random.chance(0.5) { random.between(300.0, 9_000.0) } else { random.wait(15.0) };
+    let declines = if random.chance(0.2) { random.whole(1, 2) } else { 0 };
+    let payments = if random.chance(0.25) { 2 } else { 1 };
+    let km_from_home = if random.chance(0.25) { random.between(300.0, 9_000.0) } else { random.wait(12.0) };
     for number in 0..declines + payments {
         let elsewhere = number > declines && random.chance(0.3);
         let merchant = if elsewhere { world.any_merchant(random) } else { merchant };
         if let Some(kind) = world.merchants.get(merchant) {
             let declined = number < declines;
-            let ticket = customer.ticket * random.between(0.8, 4.0);
+            let ticket = customer.ticket * random.between(0.6, 2.2);
             attempts.push(Attempt {
                 time_us,
                 merchant,

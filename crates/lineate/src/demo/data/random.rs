@@ -16,8 +16,7 @@ impl Random {
 
     /// One of many streams of a seed: what one of them draws moves none of the others.
     pub(super) fn stream(seed: u64, number: u64) -> Self {
-        let mut start = Self(seed ^ number.wrapping_mul(INCREMENT));
-        Self(start.next())
+        Self::new(Self::new(seed ^ number.wrapping_mul(INCREMENT)).next())
     }
 
     /// 64 bits.

@@ -20,6 +20,8 @@ type Batch = Result<RecordBatch, ArrowError>;
 
 /// The column of event times, in views and labels alike.
 pub(in crate::demo) const EVENT_TIME: &str = "event_timestamp";
+/// The column of created times, where a view has one.
+pub(in crate::demo) const CREATED_TIME: &str = "created_timestamp";
 /// The keys.
 pub(in crate::demo) const CUSTOMER: &str = "customer_id";
 pub(in crate::demo) const MERCHANT: &str = "merchant_id";
@@ -56,7 +58,7 @@ pub(super) fn profiles(rows: &[Profile], world: &World) -> Batch {
     table([
         (MERCHANT, names(rows.iter().map(|row| row.merchant), world)),
         (EVENT_TIME, times(rows.iter().map(|row| row.time_us))),
-        ("created_timestamp", times(rows.iter().map(|row| row.created_us))),
+        (CREATED_TIME, times(rows.iter().map(|row| row.created_us))),
         ("category", Arc::new(StringArray::from_iter(categories))),
         ("channels", Arc::new(channels.finish())),
         ("payments_7d", integers(rows.iter().map(|row| row.payments_7d))),

@@ -86,7 +86,7 @@ impl World {
         let popularity = merchants
             .iter()
             .scan(0.0, |sum, _| {
-                *sum += random.between(0.05, 1.0).powi(2);
+                *sum += random.between(0.3, 1.0);
                 Some(*sum)
             })
             .collect();
@@ -120,12 +120,12 @@ fn merchant(number: usize, random: &mut Random) -> Option<Merchant> {
     const CHANNELS: [&[&str]; 4] =
         [&["in_store"], &["online"], &["in_store", "online"], &["online", "phone"]];
     let category = CATEGORIES.get(number % CATEGORIES.len())?;
-    let attacks_expected = 0.55 * category.appeal_to_fraud * random.between(0.2, 1.8);
+    let attacks_expected = 0.32 * category.appeal_to_fraud * random.between(0.2, 1.8);
     let mut attacks = Vec::new();
     for _ in 0..3 {
         if random.chance(attacks_expected / 3.0) {
-            let first = random.whole(1, DAYS as u64 - 8) as usize;
-            attacks.push((first, first + random.whole(2, 6) as usize));
+            let first = random.whole(7, DAYS as u64 - 8) as usize;
+            attacks.push((first, first + random.whole(3, 9) as usize));
         }
     }
     Some(Merchant {

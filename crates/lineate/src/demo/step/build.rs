@@ -24,7 +24,8 @@ use crate::{
     demo::{
         commands::{DATASET, LEAKING, SERVICE},
         comparison::differing_cells,
-        data::{EVENT_TIME, LABEL, MERCHANT},
+        data::{Data, EVENT_TIME, LABEL, MERCHANT},
+        hindsight::{Checked, Hindsight},
         timing::{micros, rate},
     },
     error::Error,
@@ -47,6 +48,8 @@ pub(in crate::demo) struct Built {
     differences: Vec<Difference>,
     /// The row in which hindsight shows most.
     example: Option<Example>,
+    /// The telling feature as it was known, held against the files.
+    checked: Checked,
 }
 
 /// A training set and its rows.
@@ -73,12 +76,14 @@ struct Example {
 }
 
 /// Builds both.
-pub(in crate::demo) async fn build(client: &Client, spine: &Path) -> Result<Built, Error> {
-    let known = set(client, spine, DATASET, "").await?;
-    let leaking = set(client, spine, LEAKING, "event").await?;
+pub(in crate::demo) async fn build(client: &Client, data: &Data, directory: &Path) -> Result<Built, Error> {
+    let spine = data.labels.paths(directory).into_iter().next().unwrap_or_default();
+    let known = set(client, &spine, DATASET, "").await?;
+    let leaking = set(client, &spine, LEAKING, "event").await?;
     let differences = differences(&known, &leaking)?;
     let example = example(&known.rows, &leaking.rows).map_err(odd_answer)?;
-    Ok(Built { known, leaking, differences, example })
+    let checked = tokio::task::block_in_place(|| check(data, &known.rows)).map_err(odd_answer)?;
+    Ok(Built { known, leaking, differences, example, checked })
 }
 
 async fn set(client: &Client, spine: &Path, name: &str, mode: &str) -> Result<Set, Error> {
@@ -107,6 +112,14 @@ async fn set(client: &Client, spine: &Path, name: &str, mode: &str) -> Result<Se
     let schema = batches.first().map_or(schema, RecordBatch::schema);
     let rows = concat_batches(&schema, &batches).map_err(odd_answer)?;
     Ok(Set { dataset, rows, created, pulled: started.elapsed() })
+}
+
+/// Holds the telling feature against the files.
+fn check(data: &Data, rows: &RecordBatch) -> Result<Checked, ArrowError> {
+    let (view, feature) = TELLING.split_once("__").unwrap_or((TELLING, TELLING));
+    let sources = data.loads.iter().filter(|source| source.view == Some(view));
+    let files = sources.flat_map(|source| &source.files).map(|table| &table.rows);
+    Hindsight::of(files, feature)?.check(rows, TELLING)
 }
 
 /// Columns that differ. Those whose logical hashes are equal are, so only the others are compared.
@@ -157,6 +170,11 @@ fn example(known: &RecordBatch, leaking: &RecordBatch) -> Result<Option<Example>
 }
 
 impl Built {
+    /// Whether the training set holds what was known, as far as that was checked.
+    pub(in crate::demo) fn is_honest(&self) -> bool {
+        self.checked.known == self.checked.cells
+    }
+
     /// Cells in which hindsight leaked.
     pub(in crate::demo) fn leaked_cells(&self) -> u64 {
         self.differences.iter().map(|difference| difference.cells).sum()
@@ -198,7 +216,7 @@ impl Report for Built {
             ("RECORD", Side::Left),
         ]);
         for set in [&self.known, &self.leaking] {
-            let mode = if set.dataset.mode.is_empty() { "as known" } else { &set.dataset.mode };
+            let mode = if set.dataset.mode.is_empty() { "default" } else { &set.dataset.mode };
             table.row([
                 set.name(),
                 mode.to_owned(),
@@ -215,14 +233,24 @@ impl Report for Built {
         let leaked = self.leaked_cells();
         page.verdict(
             true,
-            &format!("{} in which hindsight would have leaked", number::counted(leaked, "cell")),
-            &format!("none of them in {}", self.known.name()),
+            &format!("{} would have leaked hindsight", number::counted(leaked, "cell")),
+            &format!("if {} had been matched by event time alone", self.known.name()),
         );
         for difference in &self.differences {
             page.note(&format!("{} in {}", number::count(difference.cells), difference.column));
         }
+        page.gap();
+        let Checked { cells, known } = self.checked;
+        page.verdict(
+            known == cells,
+            &format!(
+                "{} of {} chargeback rates are what was known then",
+                number::count(known),
+                number::count(cells)
+            ),
+            "held against the files, row by row",
+        );
         if let Some(example) = &self.example {
-            page.gap();
             page.note(&format!("for example a payment at {} on {}", example.merchant, example.time));
             page.facts([
                 ("chargeback rate, as known then", example.known.to_string()),
@@ -252,6 +280,7 @@ impl Report for Built {
             "with_hindsight": self.leaking.json(),
             "leaked_cells": self.leaked_cells(),
             "differences": differences,
+            "checked": {"feature": TELLING, "cells": self.checked.cells, "as_known": self.checked.known},
             "example": example,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use console::{StyledObject, style};
 use lineate_client::{
     Client,
     v1::{DefinitionFile, Plan, plan::Kind},
@@ -12,10 +13,7 @@ use super::generate::YAML;
 use crate::{
     demo::{commands::DEFINITIONS, timing::micros},
     error::Error,
-    output::{
-        Page, Report, number,
-        table::{Side, Table},
-    },
+    output::{Page, Report, number},
 };
 
 /// A plan, and the same once more as it was applied.
@@ -36,19 +34,20 @@ pub(in crate::demo) async fn define(client: &Client) -> Result<Defined, Error> {
 
 impl Report for Defined {
     fn text(&self, page: &mut Page) {
-        let mut table =
-            Table::new([("PLAN", Side::Left), ("", Side::Left), ("", Side::Left), ("MEANS", Side::Left)]);
+        let names = self.plan.changes.iter().map(|change| change.name.len());
+        let width = names.max().unwrap_or(0);
         for change in &self.plan.changes {
             let means: Vec<&str> =
                 change.details.iter().chain(&change.consequences).map(String::as_str).collect();
-            table.row([
-                word(change.kind()).to_owned(),
-                change.what.clone(),
-                change.name.clone(),
-                means.join("; "),
-            ]);
+            page.line(&format!(
+                "  {} {:<7}  {}{}  {}",
+                mark(change.kind()),
+                change.what,
+                style(&change.name).bold(),
+                " ".repeat(width - change.name.len()),
+                style(means.join("; ")).dim()
+            ));
         }
-        page.table(&table);
         page.gap();
         let count = self.applied.changes.iter().filter(|change| change.kind() == Kind::New).count() as u64;
         let verdict = if self.applied.applied { "applied as one change" } else { "nothing to apply" };
@@ -64,10 +63,10 @@ impl Report for Defined {
     }
 }
 
-fn word(kind: Kind) -> &'static str {
+fn mark(kind: Kind) -> StyledObject<&'static str> {
     match kind {
-        Kind::New => "+ new",
-        Kind::Changed => "~ changed",
-        Kind::Unchanged | Kind::Unspecified => "= unchanged",
+        Kind::New => style("+").green().bold(),
+        Kind::Changed => style("~").yellow().bold(),
+        Kind::Unchanged | Kind::Unspecified => style("=").dim(),
     }
 }

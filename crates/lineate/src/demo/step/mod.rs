@@ -5,6 +5,7 @@ pub(super) mod build;
 pub(super) mod define;
 pub(super) mod generate;
 pub(super) mod ingest;
+mod lineage_tree;
 pub(super) mod look_up;
 pub(super) mod push;
 pub(super) mod summary;

@@ -122,9 +122,8 @@ impl Report for Pushed {
         page.verdict(
             true,
             &format!(
-                "{} in {}, durable in {}",
+                "{} acknowledged by {}",
                 number::counted(summary.rows, "late row"),
-                number::counted(summary.batches, "acknowledged batch").replace("batchs", "batches"),
                 number::counted(self.shards.len() as u64, "shard")
             ),
             &format!("{} · {} rows/s", number::duration(self.elapsed), number::count(self.rate())),

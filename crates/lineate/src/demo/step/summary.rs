@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use console::{measure_text_width, style};
+use console::style;
 use serde_json::{Value, json};
 
 use super::{
@@ -55,11 +55,18 @@ impl Report for Summary<'_> {
                     number::count(pushed.rate())
                 ),
             ),
-            ("looked up", self.looked_up.singles().text()),
+            (
+                "looked up",
+                format!(
+                    "{} · {}",
+                    number::counted(self.looked_up.singles().count(), "request"),
+                    self.looked_up.singles().text()
+                ),
+            ),
             (
                 "training set",
                 format!(
-                    "{} · {} rows/s · {} kept from leaking",
+                    "{} · {} rows/s · {} without hindsight",
                     number::counted(known.dataset.rows, "row"),
                     number::count(known.rate()),
                     number::counted(self.built.leaked_cells(), "cell")
@@ -74,11 +81,9 @@ impl Report for Summary<'_> {
             true => page.line(&format!("Try next; the store is in {store}, its files in {store}/demo:")),
             false => page.line(&format!("{store} is removed. Try next:")),
         }
-        let next = commands::next(&self.store, self.kept, self.pair);
-        let width = next.iter().map(|(command, _)| measure_text_width(command)).max().unwrap_or(0);
-        for (command, what) in next {
-            let padding = " ".repeat(width - measure_text_width(&command));
-            page.line(&format!("  {}{padding}  {}", style(command).cyan(), style(what).dim()));
+        for (command, what) in commands::next(&self.store, self.kept, self.pair) {
+            page.line(&format!("  {}", style(format!("# {what}")).dim()));
+            page.line(&format!("  {}", style(command).cyan()));
         }
     }
 

@@ -5,65 +5,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-use console::style;
 use lineate_client::{
     Client,
-    v1::{Direction, Drawing, TraceReply, TraceRequest},
+    v1::{Direction, TraceReply, TraceRequest},
 };
 use serde_json::{Value, json};
 
+use super::lineage_tree;
 use crate::{
     demo::timing::micros,
     error::Error,
     output::{Page, Report, number},
 };
 
-/// Lines of the tree that are shown.
-const LINES: usize = 40;
-
-/// A walk over the graph, as a tree and as nodes.
+/// A walk over the graph.
 pub(in crate::demo) struct Traced {
     node: String,
-    tree: String,
     reply: TraceReply,
     elapsed: Duration,
 }
 
 /// Walks up from a node.
 pub(in crate::demo) async fn trace(client: &Client, node: &str) -> Result<Traced, Error> {
-    let request = |drawing: Drawing| TraceRequest {
-        node: node.to_owned(),
-        direction: Direction::Up.into(),
-        drawing: drawing.into(),
-        ..TraceRequest::default()
-    };
-    let tree = client.trace(request(Drawing::Tree)).await?.drawing;
+    let request =
+        TraceRequest { node: node.to_owned(), direction: Direction::Up.into(), ..TraceRequest::default() };
     let started = Instant::now();
-    let reply = client.trace(request(Drawing::Unspecified)).await?;
-    Ok(Traced { node: node.to_owned(), tree, reply, elapsed: started.elapsed() })
-}
-
-impl Traced {
-    fn kinds(&self) -> BTreeMap<&str, u64> {
-        let mut kinds = BTreeMap::new();
-        for node in &self.reply.nodes {
-            *kinds.entry(node.kind.as_str()).or_default() += 1;
-        }
-        kinds
-    }
+    let reply = client.trace(request).await?;
+    Ok(Traced { node: node.to_owned(), reply, elapsed: started.elapsed() })
 }
 
 impl Report for Traced {
     fn text(&self, page: &mut Page) {
-        for line in self.tree.lines().take(LINES) {
-            page.line(&format!("  {}", quiet_tail(line)));
-        }
-        let left = self.tree.lines().count().saturating_sub(LINES) as u64;
-        if left > 0 {
-            page.note(&format!("… and {}", number::counted(left, "line")));
+        let reply = &self.reply;
+        for line in lineage_tree::draw(reply) {
+            page.line(&format!("  {line}"));
         }
         page.gap();
-        let reply = &self.reply;
         let verdict = if reply.complete { "traced completely" } else { "traced in part" };
         page.verdict(
             reply.complete,
@@ -75,8 +52,12 @@ impl Report for Traced {
             ),
             &number::duration(self.elapsed),
         );
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        for node in &reply.nodes {
+            *kinds.entry(node.kind.as_str()).or_default() += 1;
+        }
         let kinds: Vec<String> =
-            self.kinds().into_iter().map(|(kind, count)| number::counted(count, kind)).collect();
+            kinds.into_iter().map(|(kind, count)| number::counted(count, kind)).collect();
         page.note(&kinds.join(" · "));
     }
 
@@ -100,15 +81,5 @@ impl Report for Traced {
             "edges": edges,
             "elapsed_us": micros(self.elapsed),
         })
-    }
-}
-
-/// Dims what follows a node's name, so that the names stand out.
-fn quiet_tail(line: &str) -> String {
-    let start = line.find(|c: char| c.is_alphanumeric()).unwrap_or(0);
-    let (branch, label) = line.split_at(start);
-    match label.split_once("  ") {
-        Some((name, rest)) => format!("{}{name}  {}", style(branch).dim(), style(rest).dim()),
-        None => format!("{}{label}", style(branch).dim()),
     }
 }

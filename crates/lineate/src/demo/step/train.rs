@@ -29,6 +29,9 @@ use crate::{
 /// The share of the payments, by time, that models are trained on; they are judged on the rest.
 const TRAINED_SHARE: f64 = 0.75;
 
+/// Numbers of the model that are shown.
+const HEAVIEST: usize = 5;
+
 /// Models, how good they are, and what was registered.
 pub(in crate::demo) struct Trained {
     judgements: Vec<Judgement>,
@@ -92,7 +95,7 @@ pub(in crate::demo) async fn train(client: &Client, built: &Built) -> Result<Tra
         judged_rows: known.judge.labels.len() as u64,
         judged_frauds: known.judge.frauds(),
         elapsed,
-        heaviest: honest.heaviest(&names, 4),
+        heaviest: honest.heaviest(&names, HEAVIEST),
         model,
         promotion,
     })
@@ -182,9 +185,7 @@ impl Report for Trained {
             &format!("model {} is registered and in {}", self.name(), self.promotion.alias),
             &beside,
         );
-        let heaviest = self.heaviest.iter().map(|(name, weight)| format!("{name} {weight:+.2}"));
         page.facts([
-            ("weighs most", heaviest.collect::<Vec<_>>().join(" · ")),
             (
                 "file",
                 format!(
@@ -195,6 +196,12 @@ impl Report for Trained {
             ),
             ("record", self.model.record.clone()),
         ]);
+        page.gap();
+        let mut table = Table::new([("WEIGHS MOST", Side::Left), ("WEIGHT", Side::Right)]);
+        for (name, weight) in &self.heaviest {
+            table.row([name.clone(), format!("{weight:+.3}")]);
+        }
+        page.table(&table);
     }
 
     fn json(&self) -> Value {
