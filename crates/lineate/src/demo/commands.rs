@@ -10,7 +10,7 @@ pub(super) const SERVICE: &str = "fraud_model";
 /// The training set as it was known.
 pub(super) const DATASET: &str = "fraud";
 /// The training set with what was found out later.
-pub(super) const LEAKING: &str = "fraud_with_hindsight";
+pub(super) const LEAKING: &str = "fraud_hindsight";
 /// The model.
 pub(super) const MODEL: &str = "fraud";
 /// The alias that points at the model in use.
@@ -30,12 +30,9 @@ pub(super) fn define() -> Vec<String> {
 pub(super) fn ingest(data: &Data) -> Vec<String> {
     let files = |source: &Source| match source.files.as_slice() {
         [only] => only.name.clone(),
-        _ => format!("{}_*.parquet", source.view.unwrap_or_default()),
+        _ => format!("{}_*.parquet", source.view),
     };
-    data.loads
-        .iter()
-        .map(|source| format!("lineate ingest {} {}", source.view.unwrap_or_default(), files(source)))
-        .collect()
+    data.loads.iter().map(|source| format!("lineate ingest {} {}", source.view, files(source))).collect()
 }
 
 pub(super) fn look_up(pair: &Pair) -> Vec<String> {

@@ -12,7 +12,10 @@ mod random;
 mod tables;
 mod world;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use arrow::{array::RecordBatch, compute::filter_record_batch, error::ArrowError};
 
@@ -28,11 +31,11 @@ const SEED: u64 = 0x11ea_7e00_2025_0301;
 /// First days of the months of the story, counted from its start.
 const MONTHS: [(&str, i64); 3] = [("2025-03", 0), ("2025-04", 31), ("2025-05", 61)];
 
-/// Files of one view, in the order in which they are loaded, and what they are.
+/// Files that are loaded together, in their order, and what they are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Source {
-    /// The view they belong to; none for the labels.
-    pub(super) view: Option<&'static str>,
+    /// The view they belong to.
+    pub(super) view: &'static str,
     /// What they hold, for people.
     pub(super) about: &'static str,
     /// The files.
@@ -65,7 +68,7 @@ pub(super) struct Data {
     /// Rows of `card_activity` that arrive late, in a stream.
     pub(super) late: RecordBatch,
     /// The labels.
-    pub(super) labels: Source,
+    pub(super) labels: Table,
     /// How many customers there are.
     pub(super) customers: u64,
     /// How many merchants there are.
@@ -92,22 +95,22 @@ impl Data {
         let labels = tables::labels(&happened.labels, &world)?;
         let loads = vec![
             Source {
-                view: Some("card_activity"),
+                view: "card_activity",
                 about: "card activity, a row after every payment attempt",
                 files: by_month(&happened.activity)?,
             },
             Source {
-                view: Some("merchant_profile"),
+                view: "merchant_profile",
                 about: "merchants, a row a day",
                 files: profiles("merchant_profile.ndjson", &reports)?,
             },
             Source {
-                view: Some("merchant_profile"),
+                view: "merchant_profile",
                 about: "corrections, three weeks after the day",
                 files: profiles("merchant_corrections.ndjson", &corrections)?,
             },
             Source {
-                view: Some("card_on_file"),
+                view: "card_on_file",
                 about: "cards kept at merchants, and removals",
                 files: vec![Table { name: "card_on_file.csv".to_owned(), rows: cards }],
             },
@@ -120,11 +123,7 @@ impl Data {
         Ok(Self {
             loads,
             late: tables::activity(&happened.late_activity)?,
-            labels: Source {
-                view: None,
-                about: "labels: payments that were looked at afterwards",
-                files: vec![Table { name: "labels.parquet".to_owned(), rows: labels }],
-            },
+            labels: Table { name: "labels.parquet".to_owned(), rows: labels },
             customers: world.customers.len() as u64,
             merchants: world.merchants.len() as u64,
             kept: pair(&kept),
@@ -133,20 +132,18 @@ impl Data {
     }
 }
 
-impl Source {
-    /// Where its files are in a directory.
-    pub(super) fn paths(&self, directory: &Path) -> Vec<PathBuf> {
-        self.files.iter().map(|table| directory.join(&table.name)).collect()
-    }
-}
-
 impl Table {
+    /// Where the file is in a directory.
+    pub(super) fn path(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.name)
+    }
+
     /// Writes the rows into a directory, in the format that the file's name says, and returns the file's bytes.
     ///
     /// # Errors
     /// The file cannot be written.
     pub(super) fn write(&self, directory: &Path) -> Result<u64, Error> {
-        let mut file = RowFile::create(&directory.join(&self.name), &self.rows.schema())?;
+        let mut file = RowFile::create(&self.path(directory), &self.rows.schema())?;
         file.write(&self.rows)?;
         file.finish()
     }
@@ -171,7 +168,6 @@ fn by_month(rows: &[Activity]) -> Result<Vec<Table>, ArrowError> {
 /// A card that is still on file, of a customer whose last row lacks the place; and a card that was removed. Where
 /// there is none such, any card.
 fn examples(happened: &Payments) -> (CardOnFile, CardOnFile) {
-    use std::collections::BTreeMap;
     let mut last_activity: BTreeMap<i64, &Activity> = BTreeMap::new();
     for row in &happened.activity {
         let last = last_activity.entry(row.customer_id).or_insert(row);

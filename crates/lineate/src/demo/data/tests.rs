@@ -16,8 +16,11 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> &'a dyn Array {
 }
 
 fn load<'a>(data: &'a Data, name: &str) -> &'a RecordBatch {
-    let tables = data.loads.iter().chain([&data.labels]).flat_map(|source| &source.files);
-    tables.into_iter().find(|table| table.name == name).map(|table| &table.rows).expect(name)
+    tables(data).find(|table| table.name == name).map(|table| &table.rows).expect(name)
+}
+
+fn tables(data: &Data) -> impl Iterator<Item = &Table> {
+    data.loads.iter().flat_map(|source| &source.files).chain([&data.labels])
 }
 
 fn times(rows: &RecordBatch, name: &str) -> Vec<i64> {
@@ -47,12 +50,10 @@ fn sizes_grow_with_the_scale() {
 fn every_row_is_within_the_story() {
     let data = small();
     let end = START_US + world::DAYS as i64 * DAY_US + 13 * world::HOUR_US;
-    for source in data.loads.iter().chain([&data.labels]) {
-        for table in &source.files {
-            let times = times(&table.rows, EVENT_TIME);
-            assert!(!times.is_empty(), "{}", table.name);
-            assert!(times.iter().all(|time| (START_US..end).contains(time)), "{}", table.name);
-        }
+    for table in tables(&data) {
+        let times = times(&table.rows, EVENT_TIME);
+        assert!(!times.is_empty(), "{}", table.name);
+        assert!(times.iter().all(|time| (START_US..end).contains(time)), "{}", table.name);
     }
     let months: Vec<usize> = data.loads[0].files.iter().map(|table| table.rows.num_rows()).collect();
     assert!(months.len() == 3 && months.iter().all(|rows| *rows > 1_000), "{months:?}");
@@ -124,10 +125,8 @@ fn late_rows_are_in_no_file() {
 fn files_come_in_three_formats() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let data = Data::generate(0.01).expect("generates");
-    for table in data.loads.iter().chain([&data.labels]).flat_map(|source| &source.files) {
+    for table in tables(&data) {
         let bytes = table.write(directory.path()).expect("writes");
-        assert!(bytes > 1_000, "{}", table.name);
+        assert!(bytes > 1_000 && table.path(directory.path()).is_file(), "{}", table.name);
     }
-    let paths = data.loads[0].paths(directory.path());
-    assert!(paths.len() == 3 && paths.iter().all(|path| path.is_file()));
 }

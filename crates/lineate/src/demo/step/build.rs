@@ -77,7 +77,7 @@ struct Example {
 
 /// Builds both.
 pub(in crate::demo) async fn build(client: &Client, data: &Data, directory: &Path) -> Result<Built, Error> {
-    let spine = data.labels.paths(directory).into_iter().next().unwrap_or_default();
+    let spine = data.labels.path(directory);
     let known = set(client, &spine, DATASET, "").await?;
     let leaking = set(client, &spine, LEAKING, "event").await?;
     let differences = differences(&known, &leaking)?;
@@ -117,7 +117,7 @@ async fn set(client: &Client, spine: &Path, name: &str, mode: &str) -> Result<Se
 /// Holds the telling feature against the files.
 fn check(data: &Data, rows: &RecordBatch) -> Result<Checked, ArrowError> {
     let (view, feature) = TELLING.split_once("__").unwrap_or((TELLING, TELLING));
-    let sources = data.loads.iter().filter(|source| source.view == Some(view));
+    let sources = data.loads.iter().filter(|source| source.view == view);
     let files = sources.flat_map(|source| &source.files).map(|table| &table.rows);
     Hindsight::of(files, feature)?.check(rows, TELLING)
 }

@@ -1,18 +1,22 @@
 //! Makes the data up and writes it into files.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     time::{Duration, Instant},
 };
 
-use arrow::array::{Array, RecordBatch};
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    datatypes::Int64Type,
+};
 use serde_json::{Value, json};
 
 use crate::{
     demo::{
         commands::{DEFINITIONS, LATE},
-        data::{CUSTOMER, Data, LABEL, PAYMENT, Source, Table as File},
+        data::{CUSTOMER, Data, LABEL, PAYMENT, Table as File},
         timing::micros,
     },
     error::Error,
@@ -56,20 +60,20 @@ pub(in crate::demo) fn generate(directory: &Path, scale: f64) -> Result<(Data, G
     let data = Data::generate(scale)
         .map_err(|cause| Error::Rows { path: directory.to_owned(), why: cause.to_string() })?;
     let mut files = Vec::new();
-    for source in data.loads.iter().chain([&data.labels]) {
+    for source in &data.loads {
         for table in &source.files {
-            files.push(Written::of(source, table, table.write(directory)?));
+            files.push(Written::of(table, source.about, directory)?);
         }
     }
+    files.push(Written::of(&data.labels, "labels: payments that were looked at afterwards", directory)?);
     files.push(late(directory, &data.late)?);
     let definitions = directory.join(DEFINITIONS);
     fs::write(&definitions, YAML).map_err(|source| unwritable(&definitions, source))?;
-    let labels = data.labels.files.first().map_or(Labels::of(&data.late), |table| Labels::of(&table.rows));
     let generated = Generated {
         customers: data.customers,
         merchants: data.merchants,
         files,
-        labels,
+        labels: Labels::of(&data.labels.rows),
         elapsed: started.elapsed(),
     };
     Ok((data, generated))
@@ -100,21 +104,24 @@ impl Generated {
 }
 
 impl Written {
-    fn of(source: &Source, file: &File, bytes: u64) -> Self {
-        Self { name: file.name.clone(), about: source.about, rows: file.rows.num_rows() as u64, bytes }
+    /// Writes a file.
+    fn of(file: &File, about: &'static str, directory: &Path) -> Result<Self, Error> {
+        let bytes = file.write(directory)?;
+        Ok(Self { name: file.name.clone(), about, rows: file.rows.num_rows() as u64, bytes })
     }
 }
 
 impl Labels {
     fn of(rows: &RecordBatch) -> Self {
-        let nulls = |name: &str| rows.column_by_name(name).map_or(0, |column| column.null_count() as u64);
-        let frauds = rows.column_by_name(LABEL).and_then(|column| column.as_any().downcast_ref());
-        let frauds = frauds.map_or(0, |labels: &arrow::array::BooleanArray| labels.true_count() as u64);
-        let payments = rows.column_by_name(PAYMENT).and_then(|column| column.as_any().downcast_ref());
-        let repeated = payments.map_or(0, |payments: &arrow::array::Int64Array| {
-            let distinct: std::collections::BTreeSet<i64> = payments.values().iter().copied().collect();
-            payments.len() as u64 - distinct.len() as u64
+        let column = |name: &str| rows.column_by_name(name);
+        let nulls = |name: &str| column(name).map_or(0, |column| column.null_count() as u64);
+        let frauds = column(LABEL).and_then(|column| column.as_boolean_opt());
+        let payments = column(PAYMENT).and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let repeated = payments.map_or(0, |payments| {
+            let distinct: BTreeSet<i64> = payments.values().iter().copied().collect();
+            (payments.len() - distinct.len()) as u64
         });
+        let frauds = frauds.map_or(0, |labels| labels.true_count() as u64);
         let rows = rows.num_rows() as u64;
         Self { rows, frauds, undecided: nulls(LABEL), without_customer: nulls(CUSTOMER), repeated }
     }

@@ -57,15 +57,15 @@ async fn load(client: &Client, source: &Source, directory: &Path) -> Result<Load
     let started = Instant::now();
     let mut bar = Bar::new();
     let mut files = Vec::new();
-    for (table, path) in source.files.iter().zip(source.paths(directory)) {
+    for table in &source.files {
+        let path = table.path(directory);
         let bytes = std::fs::metadata(&path).ok().map(|metadata| metadata.len());
         let sent = bar.bytes(&format!("sending {}", table.name), bytes);
         let name = path.display().to_string();
         let upload_id = client.upload(UploadSource::File(path), sent).await?.upload_id;
         files.push(IngestFile { upload_id, name });
     }
-    let view = source.view.unwrap_or_default();
-    let report = client.ingest(view, files, false, |progress| bar.show(&progress)).await?;
+    let report = client.ingest(source.view, files, false, |progress| bar.show(&progress)).await?;
     Ok(Load { report, elapsed: started.elapsed() })
 }
 

@@ -109,18 +109,17 @@ pub(super) async fn features(
 
 /// Pairs of the labels, spread evenly over them; guests have no features and are left out.
 fn pairs(data: &Data, count: usize) -> Vec<Pair> {
-    let mut pairs = Vec::new();
-    for table in &data.labels.files {
-        let column = |name: &str| table.rows.column_by_name(name);
-        let (Some(customers), Some(merchants)) = (column(CUSTOMER), column(MERCHANT)) else { continue };
-        let customers = customers.as_primitive::<Int64Type>();
-        let merchants = merchants.as_string::<i32>();
-        let step = customers.len().div_ceil(count).max(1);
-        pairs.extend(customers.iter().zip(merchants).step_by(step).filter_map(|(customer, merchant)| {
-            Some(Pair { customer_id: customer?, merchant_id: merchant?.to_owned() })
-        }));
-    }
-    pairs
+    let column = |name: &str| data.labels.rows.column_by_name(name);
+    let (Some(customers), Some(merchants)) = (column(CUSTOMER), column(MERCHANT)) else {
+        return Vec::new();
+    };
+    let (customers, merchants) = (customers.as_primitive::<Int64Type>(), merchants.as_string::<i32>());
+    let step = customers.len().div_ceil(count).max(1);
+    let rows = customers.iter().zip(merchants).step_by(step);
+    rows.filter_map(|(customer, merchant)| {
+        Some(Pair { customer_id: customer?, merchant_id: merchant?.to_owned() })
+    })
+    .collect()
 }
 
 impl LookedUp {

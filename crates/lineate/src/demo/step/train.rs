@@ -73,7 +73,7 @@ pub(in crate::demo) async fn train(client: &Client, built: &Built) -> Result<Tra
     let judgements = vec![
         judge(&honest, &known, &known, "what it is worth in production")?,
         judge(&fooled, &leaking, &leaking, "what a leaking store would promise")?,
-        judge(&fooled, &leaking, &known, "what that model would be worth in production")?,
+        judge(&fooled, &leaking, &known, "what it would be worth in production")?,
     ];
     let elapsed = started.elapsed();
     let names = inputs.names();
