@@ -151,7 +151,7 @@ mod tests {
                 content.set_length(offset as u64);
                 expected.resize(offset, 0);
             } else {
-                let bytes: Vec<u8> = (0..random.below(9_000)).map(|_| random.next() as u8).collect();
+                let bytes: Vec<u8> = (0..random.below(9_000)).map(|_| random.number() as u8).collect();
                 content.write(offset as u64, &bytes);
                 expected.resize(expected.len().max(offset + bytes.len()), 0);
                 expected[offset..offset + bytes.len()].copy_from_slice(&bytes);
@@ -179,7 +179,7 @@ mod tests {
                         durable = all(&content);
                     }
                     1 => content.set_length(random.below(10_000)),
-                    _ => content.write(random.below(10_000), &vec![random.next() as u8; 3_000]),
+                    _ => content.write(random.below(10_000), &vec![random.number() as u8; 3_000]),
                 }
             }
             content.lose_power(&mut Survival::nothing());
