@@ -66,7 +66,8 @@ pub(crate) struct Cluster {
     agreed: BTreeMap<u64, Committed>,
     /// Terms and who led in them.
     leaders: BTreeMap<u64, u64>,
-    pub(crate) crashes: usize,
+    crashes: usize,
+    lost_reads: usize,
 }
 
 impl Cluster {
@@ -92,6 +93,7 @@ impl Cluster {
             agreed: BTreeMap::new(),
             leaders: BTreeMap::new(),
             crashes: 0,
+            lost_reads: 0,
         }
     }
 
@@ -107,9 +109,11 @@ impl Cluster {
                 290..500 => self.write(peer, LogFault::None),
                 500..650 => self.apply(peer),
                 650..880 => self.deliver_any(),
-                880..950 => self.tick(peer),
-                950..965 => self.break_link(),
-                965..975 => self.broken.clear(),
+                880..950 => self.tick_all(),
+                950..960 => self.break_link(),
+                960..965 => self.isolate(peer),
+                965..972 => self.broken.clear(),
+                972..975 => self.let_others_lead(),
                 975..985 => self.step_clock(peer),
                 985..990 => self.make_durable(peer),
                 990..994 => self.cut(peer),
@@ -188,8 +192,9 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn counts(&self) -> (usize, usize, usize) {
-        (self.acked.len(), self.answered.len(), self.closed.len())
+    pub(crate) fn counts(&self) -> [usize; 6] {
+        let Self { acked, answered, closed, leaders, lost_reads, crashes, .. } = self;
+        [acked.len(), answered.len(), closed.len(), leaders.len(), *lost_reads, *crashes]
     }
 
     pub(crate) fn leader(&self) -> Option<usize> {
@@ -297,6 +302,7 @@ impl Cluster {
             self.answered.push(Answered { as_of: point.as_of, applied_index });
         }
         for batch in done.lost {
+            self.lost_reads += 1;
             peer.reads.remove(&batch).unwrap();
         }
         let closed = peer.core.closed();
@@ -321,6 +327,38 @@ impl Cluster {
         self.links.remove(&link);
         if self.seed.chance(300) {
             self.broken.insert(link);
+        }
+    }
+
+    /// Cuts a peer off, both ways.
+    fn isolate(&mut self, peer: usize) {
+        let id = self.peers[peer].id;
+        for other in 1..=self.peers.len() as u64 {
+            self.broken.extend([(id, other), (other, id)]);
+        }
+        self.links.retain(|(from, to), _| *from != id && *to != id);
+    }
+
+    /// Cuts the leader off for so long that it steps down and another may take over, with reads in flight.
+    fn let_others_lead(&mut self) {
+        let Some(leader) = self.leader() else { return };
+        self.isolate(leader);
+        for _ in 0..40 {
+            self.read(leader);
+            self.propose(leader);
+            self.tick_all();
+            for peer in 0..self.peers.len() {
+                self.write(peer, LogFault::None);
+                self.pump(peer);
+                self.deliver_any();
+            }
+        }
+    }
+
+    fn tick_all(&mut self) {
+        for peer in 0..self.peers.len() {
+            self.tick(peer);
+            self.pump(peer);
         }
     }
 

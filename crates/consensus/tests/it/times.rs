@@ -1,7 +1,7 @@
 //! Commit times, ceilings, closes and reads of a lone voter, step by step.
 
 use lineate_consensus::core::{Draft, Refusal};
-use lineate_storage::log::LogFault;
+use lineate_storage::log::{LogBatch, LogFault, RaftLog};
 use lineate_types::TimestampUs;
 
 use crate::cluster::Cluster;
@@ -38,7 +38,6 @@ fn read(cluster: &mut Cluster) -> TimestampUs {
         while let Some(effects) = cluster.peers[0].core.ready().unwrap() {
             assert!(effects.send.is_empty());
             if let Some(persist) = effects.persist {
-                use lineate_storage::log::{LogBatch, RaftLog};
                 cluster.peers[0].log.append(&LogBatch::of(persist.batch)).unwrap();
                 cluster.peers[0].core.persisted(persist.number).unwrap();
             }
@@ -140,6 +139,34 @@ fn a_read_that_is_answered_while_the_leader_goes_stays_below_what_its_successor_
     let later = cluster.clock(0);
     let done = cluster.peers[0].core.reads_done(later, false);
     assert_eq!(done.answered[0].1.as_of, now, "not above the ceiling the leader leaves behind");
+}
+
+#[test]
+fn a_read_answered_late_stays_below_the_ceiling_that_a_crash_leaves_behind() {
+    let mut cluster = lone();
+    let asked = cluster.clock(0);
+    cluster.peers[0].core.read(asked, false).unwrap();
+    let write = |cluster: &mut Cluster| {
+        while let Some(effects) = cluster.peers[0].core.ready().unwrap() {
+            if let Some(persist) = effects.persist {
+                cluster.peers[0].log.append(&LogBatch::of(persist.batch)).unwrap();
+                cluster.peers[0].core.persisted(persist.number).unwrap();
+            }
+            if let Some(last) = effects.apply.last() {
+                cluster.peers[0].history.apply(&effects.apply);
+                cluster.peers[0].core.applied(last.index).unwrap();
+            }
+        }
+    };
+    write(&mut cluster);
+    let late = TimestampUs(asked.0 + 3_600_000_000);
+    let answered = cluster.peers[0].core.reads_done(late, false).answered[0].1.as_of;
+    assert!(answered > asked && answered < late, "answered at the ceiling, not at the clock");
+    cluster.make_durable(0);
+    cluster.crash(0, LogFault::None);
+    cluster.now_us -= 3_600_000_000;
+    work(&mut cluster);
+    assert!(propose(&mut cluster).unwrap() > answered);
 }
 
 #[test]
