@@ -1,7 +1,7 @@
 //! A disk in memory that tears writes, loses what was not synced, fills up and fails on demand.
 //!
-//! A sector of [`SECTOR`] bytes is the unit that survives a crash wholly or not at all: each one written since
-//! the last sync of its file is kept or lost on its own. Names not made durable by a sync of their directory
+//! A sector of [`SECTOR`] bytes is the unit that is written, and survives a crash, wholly or not at all: each one
+//! written since the last sync of its file is kept or lost on its own, and a write that fails ends between two. Names not made durable by a sync of their directory
 //! are kept or lost on their own too. Directories themselves are durable at once.
 
 use std::{
@@ -22,9 +22,9 @@ const SECTOR: u64 = 512;
 pub enum DiskFault {
     /// Nothing: the operation succeeds. Useful to place a later fault.
     None,
-    /// No space is left. A write leaves its first half behind.
+    /// No space is left. A write leaves about the first half of its sectors behind.
     Full,
-    /// The device fails. A write leaves its first half behind, a sync leaves the durable state unknown.
+    /// The device fails. A write leaves about the first half of its sectors behind, a sync leaves the durable state unknown.
     Fails,
 }
 
@@ -325,6 +325,13 @@ impl MemFile {
     }
 }
 
+/// What a failing write leaves: about half of its sectors, the first ones.
+fn first_half(offset: u64, bytes: &[u8]) -> &[u8] {
+    let middle = offset + bytes.len() as u64 / 2;
+    let written = (middle - middle % SECTOR).saturating_sub(offset);
+    usize::try_from(written).ok().and_then(|written| bytes.get(..written)).unwrap_or_default()
+}
+
 fn node_mut(state: &mut State, node: u64) -> io::Result<&mut Node> {
     state.nodes.get_mut(&node).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
@@ -347,9 +354,9 @@ impl DiskFile for MemFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.with(|state, node| {
             let fault = state.take_fault();
-            let written = if fault.is_err() { bytes.len() / 2 } else { bytes.len() };
-            state.check_capacity(node, offset + written as u64)?;
-            node_mut(state, node)?.write(offset, bytes.get(..written).unwrap_or_default());
+            let written = if fault.is_err() { first_half(offset, bytes) } else { bytes };
+            state.check_capacity(node, offset + written.len() as u64)?;
+            node_mut(state, node)?.write(offset, written);
             fault
         })
     }

@@ -1,6 +1,6 @@
 //! The directory of a store: who may open it, and as what.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use expect_test::expect;
 use lineate_storage::{DataDir, Error, OpenMode};
@@ -71,21 +71,16 @@ fn a_lock_left_by_a_dead_process_holds_nobody_up() {
 }
 
 #[test]
-fn the_lock_is_one_between_processes() {
+fn the_lock_is_an_flock_on_the_file_whoever_opens_it() {
     let parent = tempfile::tempdir().expect("a directory");
     let path = parent.path().join("store");
     let held = DataDir::open(&path, CREATE).expect("makes");
-    let try_lock = || {
-        let status = Command::new("flock").arg("-n").arg(path.join("LOCK")).arg("true").status();
-        status.map(|status| status.success())
-    };
-    let Ok(free) = try_lock() else {
-        eprintln!("SKIPPED the_lock_is_one_between_processes: there is no `flock` command here");
-        return;
-    };
-    assert!(!free);
+    // The kernel gives the lock to an opening of the file, not to a process: this one is as foreign as another.
+    let stranger = fs::File::open(path.join("LOCK")).expect("opens");
+    assert!(matches!(stranger.try_lock(), Err(fs::TryLockError::WouldBlock)));
     drop(held);
-    assert!(try_lock().expect("runs"));
+    stranger.try_lock().expect("the lock is free");
+    assert!(matches!(error(&path, OpenMode::Existing), Error::Locked { .. }));
 }
 
 #[test]

@@ -167,9 +167,18 @@ fn an_acknowledged_tail_that_was_zeroed_is_refused_as_long_as_its_mark_is_there(
 
 #[test]
 fn an_unfinished_append_is_cleared_and_reported() {
+    unfinished(1_500);
+}
+
+#[test]
+fn an_unfinished_append_whose_trailer_lies_in_two_sectors_is_cleared_and_reported() {
+    unfinished(1_440);
+}
+
+fn unfinished(payload_bytes: usize) {
     let (disk, model) = several_files();
     let log = open(&disk);
-    let next = vec![entry(61, 1, &"x".repeat(1_500))];
+    let next = vec![entry(61, 1, &"x".repeat(payload_bytes))];
     let last = files(&disk).pop().expect("has files");
     let before = disk.bytes(&last).expect("is there");
     log.append(&LogBatch::of(part(GROUP, next))).expect("appends");
@@ -194,7 +203,7 @@ fn an_unfinished_append_is_cleared_and_reported() {
         assert_eq!((found, report.torn), (model.clone(), None));
     }
     // A write that ended at any byte.
-    for kept in (start..unit + 1_600).step_by(7) {
+    for kept in (start..unit + payload_bytes + 100).step_by(7) {
         let copy = damaged(&disk, &last, |bytes| bytes[kept..].fill(0));
         let (found, _) = reopen(&copy).expect("opens");
         assert_eq!(found, model, "kept to byte {kept}");

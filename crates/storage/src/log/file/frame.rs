@@ -162,10 +162,12 @@ mod tests {
             07000000000000000010000000000000
             cccccccccccccccccccccccccccccccc
             cccccccccccccccccccccccccccccccc
-            2f5e5598"#]].assert_eq(&hex(&bytes));
+            2f5e5598"#]]
+        .assert_eq(&hex(&bytes));
         expect![[r#"
             e876ba5bcf43b2023c83aeeb8fac7bcf
-            0e3564fa2cc3b8148cf3df6cd74502ba"#]].assert_eq(&hex(&header.chain()));
+            0e3564fa2cc3b8148cf3df6cd74502ba"#]]
+        .assert_eq(&hex(&header.chain()));
     }
 
     #[test]
@@ -189,7 +191,8 @@ mod tests {
             8478593d09b3f90a47fc92e105000000
             03000000090000000000000004000000
             00000000070000000a5710767061796c
-            6f61644c4e4e4450b613ce0000000000"#]].assert_eq(&hex(&built.bytes[..112]));
+            6f61644c4e4e4450b613ce0000000000"#]]
+        .assert_eq(&hex(&built.bytes[..112]));
         assert!(built.bytes[107..].iter().all(|byte| *byte == 0));
         expect!["4c4e4d4b2e6379e30800000000000000"].assert_eq(&hex(&mark(unit.after(512), 8)));
         expect!["4c4e4e5822c8206c0300000000000000"].assert_eq(&hex(&continued(unit.after(528))));

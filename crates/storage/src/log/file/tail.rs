@@ -89,14 +89,17 @@ fn damage_in_frame(header: &FrameHeader, bytes: &[u8], end: usize) -> Option<&'s
     if end > frame_end {
         return Some("other bytes follow it");
     }
+    let mut sectors = frame.chunks(SECTOR as usize);
+    if sectors.any(|sector| end_of_content(sector).is_none()) {
+        return None;
+    }
     let found = frame.get(frame_end - FRAME_TRAILER..).unwrap_or_default();
     let expected = trailer(header.number);
-    if !is_prefix_then_zeros(found, &expected) {
-        return Some("its trailer does not verify");
+    match is_prefix_then_zeros(found, &expected) {
+        false => Some("its trailer does not verify"),
+        true if found == expected => Some("no part of it is missing"),
+        true => None,
     }
-    let (sectors, _) = frame.as_chunks::<{ SECTOR as usize }>();
-    let missing = found != expected || sectors.contains(&ZEROS);
-    (!missing).then_some("no part of it is missing")
 }
 
 /// The sector of the header never arrived, or the write ended inside the header.
