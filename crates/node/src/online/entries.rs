@@ -186,8 +186,9 @@ mod tests {
     }
 
     fn entry(epoch: u64) -> SharedEntry {
-        let none = Skyline::<Vec<u8>> { until: TimestampUs::MAX, rows: VecDeque::new() };
-        Arc::new(Entry::new(epoch, TimestampUs(0), &none))
+        let none =
+            Skyline::<Vec<u8>> { from: TimestampUs(0), until: TimestampUs::MAX, rows: VecDeque::new() };
+        Arc::new(Entry::new(epoch, &none))
     }
 
     fn one() -> usize {

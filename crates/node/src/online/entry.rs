@@ -31,7 +31,7 @@ pub(super) struct EntryRow {
 
 impl Entry {
     /// Packs contenders whose places are their values, empty for tombstones.
-    pub(super) fn new<V: AsRef<[u8]>>(epoch: u64, from: TimestampUs, skyline: &Skyline<V>) -> Self {
+    pub(super) fn new<V: AsRef<[u8]>>(epoch: u64, skyline: &Skyline<V>) -> Self {
         let mut rows = Vec::with_capacity(skyline.rows.len());
         let mut packed = Vec::with_capacity(skyline.rows.iter().map(|row| row.place.as_ref().len()).sum());
         for row in &skyline.rows {
@@ -39,7 +39,7 @@ impl Entry {
             let (visible_at, rank, deleted) = (row.visible_at, row.rank, row.deleted);
             rows.push(EntryRow { visible_at, rank, deleted, end: packed.len() });
         }
-        Self { epoch, from, until: skyline.until, rows: rows.into(), packed: packed.into() }
+        Self { epoch, from: skyline.from, until: skyline.until, rows: rows.into(), packed: packed.into() }
     }
 
     /// Whether it can answer at a time, if the history's bulk loads stand at `epoch`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lineate_segment::run::{RowSource, SortedRun};
 use lineate_state::shard::StreamRun;
-use lineate_types::{EntityKey, HistoryId, ShardId, ViewId, limits};
+use lineate_types::{EntityKey, HistoryId, ShardId, TimestampUs, ViewId, limits};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,6 +17,10 @@ use super::{
     skyline::{Contender, Skyline},
 };
 use crate::{Error, Node, Result};
+
+/// The rows that are folded in are the only source `with_values` gathers from; those of the entry have theirs.
+const RUN: usize = 0;
+const ENTRY: usize = 1;
 
 /// Folds until the node stops.
 pub(crate) async fn run(node: Node, stop: CancellationToken) {
@@ -99,7 +103,7 @@ impl Node {
             let cached: Vec<(usize, &EntityKey, SharedEntry)> = cached.collect();
             let entries: Vec<(usize, &SharedEntry)> =
                 cached.iter().map(|(position, _, entry)| (*position, entry)).collect();
-            let folded = fold_into(&shape, run, &entries)?;
+            let folded = fold_into(&shape, run, &entries, self.now())?;
             for ((_, key, old), new) in cached.iter().zip(folded) {
                 hot.replace(shape.id, key, old, Arc::new(new));
             }
@@ -113,27 +117,51 @@ fn damaged(error: lineate_types::KeyError) -> Error {
     Error::Internal(format!("a key of a run in memory is damaged: {error}"))
 }
 
-/// Entries with the rows of a run added, each for the key at its position of the run.
-fn fold_into(shape: &ViewShape, run: &SortedRun, entries: &[(usize, &SharedEntry)]) -> Result<Vec<Entry>> {
+/// Entries with the rows of a run added, each for the key at its position of the run. They answer from about now
+/// on: a key that was written often since it was loaded keeps what counts, not what did.
+fn fold_into(
+    shape: &ViewShape,
+    run: &SortedRun,
+    entries: &[(usize, &SharedEntry)],
+    now: TimestampUs,
+) -> Result<Vec<Entry>> {
     let cut = shape.cut();
-    let skylines: Vec<Skyline<(usize, u32)>> = entries
-        .iter()
-        .map(|(position, entry)| {
-            let most = limits::CACHED_ROWS_PER_KEY;
-            Skyline::of_run(run.run_keys(), *position, &cut, entry.from, most).map(|row| (0, row))
+    let most = limits::CACHED_ROWS_PER_KEY;
+    let merge = |(position, entry): &(usize, &SharedEntry)| {
+        Skyline::around(now, |from| {
+            let from = from.max(entry.from);
+            let added = Skyline::of_run(run.run_keys(), *position, &cut, from, most);
+            let held = entry.rows().map(|(number, row)| Contender {
+                visible_at: row.visible_at,
+                rank: row.rank,
+                deleted: row.deleted,
+                place: (ENTRY, number as u32),
+            });
+            let held = Skyline { from: entry.from, until: entry.until, rows: held.collect() };
+            Skyline::merge(vec![held, added.map(|row| (RUN, row))], from, most)
         })
-        .collect();
-    let added = with_values(shape, &skylines, &[run as &dyn RowSource])?;
-    let folded = entries.iter().zip(added).map(|((_, entry), added)| {
-        let held = entry.rows().map(|(number, row)| Contender {
+    };
+    let merged: Vec<Skyline<(usize, u32)>> = entries.iter().map(merge).collect();
+    let rows_of_run = |skyline: &Skyline<(usize, u32)>| Skyline {
+        from: skyline.from,
+        until: skyline.until,
+        rows: skyline.rows.iter().filter(|row| row.place.0 == RUN).copied().collect(),
+    };
+    let of_run: Vec<_> = merged.iter().map(rows_of_run).collect();
+    let gathered = with_values(shape, &of_run, &[run as &dyn RowSource])?;
+    let folded = entries.iter().zip(merged).zip(gathered).map(|(((_, entry), merged), gathered)| {
+        let mut gathered = gathered.rows.into_iter().map(|row| row.place);
+        let (from, until) = (merged.from, merged.until);
+        let rows = merged.rows.into_iter().map(|row| Contender {
             visible_at: row.visible_at,
             rank: row.rank,
             deleted: row.deleted,
-            place: entry.values(number).to_vec(),
+            place: match row.place {
+                (RUN, _) => gathered.next().unwrap_or_default(),
+                (_, number) => entry.values(number as usize).to_vec(),
+            },
         });
-        let held = Skyline { until: entry.until, rows: held.collect() };
-        let merged = Skyline::merge(vec![held, added], entry.from, limits::CACHED_ROWS_PER_KEY);
-        Entry::new(entry.epoch, entry.from, &merged)
+        Entry::new(entry.epoch, &Skyline { from, until, rows: rows.collect() })
     });
     Ok(folded.collect())
 }

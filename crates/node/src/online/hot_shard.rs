@@ -29,8 +29,6 @@ pub(crate) struct HotShard {
 struct State {
     coverage: BTreeMap<HistoryId, Coverage>,
     entries: Entries,
-    hits: u64,
-    misses: u64,
 }
 
 /// What is cached for some keys of one view, and the runs to read beside it.
@@ -44,14 +42,14 @@ impl HotShard {
     /// An empty hot view beside a machine that nobody applies to yet.
     pub(crate) fn new(machine: &ShardMachine, capacity: usize, folds: Arc<Notify>) -> Self {
         let coverage = machine.histories().map(|(id, history)| (id, Coverage::of(history))).collect();
-        let state = State { coverage, entries: Entries::new(capacity), hits: 0, misses: 0 };
+        let state = State { coverage, entries: Entries::new(capacity) };
         Self { state: Mutex::new(state), folds }
     }
 
     /// Follows the machine after a drain, before anybody reads it.
     pub(crate) fn follow(&self, machine: &ShardMachine) {
         let mut state = self.lock();
-        let State { coverage, entries, .. } = &mut *state;
+        let State { coverage, entries } = &mut *state;
         let mut to_fold = false;
         for (id, history) in machine.histories() {
             // A history seen first now has no entries, and no run of it was sealed unseen.
@@ -73,15 +71,11 @@ impl HotShard {
         at: TimestampUs,
     ) -> Cached {
         let mut state = self.lock();
-        let State { coverage, entries, hits, misses } = &mut *state;
+        let State { coverage, entries } = &mut *state;
         let coverage = coverage.get(&view.0);
         let epoch = coverage.map_or(0, Coverage::epoch);
-        let mut found = Vec::with_capacity(keys.size_hint().0);
-        for key in keys {
-            let entry = entries.get(view, key, |entry| entry.answers(epoch, at)).cloned();
-            *(if entry.is_some() { &mut *hits } else { &mut *misses }) += 1;
-            found.push(entry);
-        }
+        let found =
+            keys.map(|key| entries.get(view, key, |entry| entry.answers(epoch, at)).cloned()).collect();
         let settling = coverage.map_or_else(Vec::new, |coverage| coverage.settling().to_vec());
         Cached { entries: found, settling }
     }
@@ -155,8 +149,6 @@ impl HotShard {
     /// Adds what is counted here.
     pub(super) fn count(&self, stats: &mut CacheStats) {
         let state = self.lock();
-        stats.hits += state.hits;
-        stats.misses += state.misses;
         stats.evictions += state.entries.evictions();
         stats.entries += state.entries.len() as u64;
         stats.bytes += state.entries.bytes() as u64;

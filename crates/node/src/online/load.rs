@@ -3,23 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use lineate_segment::{
-    run::{KeyRef, RowSource},
+    run::{KeyRef, RowSource, RunKeys},
     segment::{Segment, SegmentInfo},
 };
 use lineate_state::{meta::LoadOutcome, shard::ShardMachine};
-use lineate_types::{DurationUs, EntityKey, HistoryId, ShardId, TimestampUs, limits};
+use lineate_types::{EntityKey, HistoryId, ShardId, limits};
 
 use super::{
     coverage::Ticket,
     entry::{Entry, SharedEntry},
     plan::ViewShape,
     request::Moment,
-    skyline::{Contender, FOREVER, Skyline},
+    skyline::{Contender, Skyline},
 };
-use crate::{Node, Result};
-
-/// How far behind now an entry still answers: lookups under way at once have times that differ a little.
-const LOOKBACK: DurationUs = DurationUs(1_000_000);
+use crate::{Error, Node, Result};
 
 /// Where the values of a sealed row are: which segment, which row.
 type SealedPlace = (usize, u32);
@@ -42,15 +39,10 @@ impl Node {
             let machine = self.shard(shard).read();
             (self.sealed(&machine, shape.id.0), hot.ticket(shape.id.0))
         };
-        let (from, most) = match moment.is_now {
-            true => (moment.at.saturating_sub(LOOKBACK), limits::CACHED_ROWS_PER_KEY),
-            // One row answers one time.
-            false => (moment.at, 1),
-        };
         let segments = infos.iter().map(|info| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
         let mut loaded = Vec::with_capacity(keys.len());
         for keys in keys.chunks(limits::LOAD_KEYS) {
-            loaded.extend(read(&segments, shape, keys, ticket, from, most)?);
+            loaded.extend(read(&segments, shape, keys, ticket, moment)?);
         }
         if moment.is_now {
             hot.keep(shape.id, ticket, keys.iter().copied().zip(&loaded));
@@ -73,46 +65,55 @@ impl Node {
     }
 }
 
-/// The entries of some keys, in their order.
+/// The entries of some keys, in their order. All of them answer at the moment asked for.
 fn read(
     segments: &[Arc<Segment>],
     shape: &ViewShape,
     keys: &[&EntityKey],
     ticket: Ticket,
-    from: TimestampUs,
-    most: usize,
+    moment: &Moment,
 ) -> Result<Vec<SharedEntry>> {
     let mut distinct: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::of(key)).collect();
     distinct.sort_unstable();
     distinct.dedup();
-    let cut = shape.cut();
-    let mut parts: Vec<Vec<Skyline<SealedPlace>>> = vec![Vec::new(); distinct.len()];
-    for (number, segment) in segments.iter().enumerate() {
-        let info = segment.info();
-        let here = |key: &&KeyRef<'_>| (info.first_bucket..=info.last_bucket).contains(&key.bucket);
-        let run = segment.keys_of(distinct.iter().filter(here).copied())?;
-        for (key, parts) in distinct.iter().zip(&mut parts) {
-            let Some(position) = run.keys().find(*key) else { continue };
-            let skyline = Skyline::of_run(&run, position, &cut, from, most);
-            parts.push(skyline.map(|row| (number, row)));
-        }
+    let mut runs: Vec<Arc<RunKeys>> = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let buckets = segment.info().first_bucket..=segment.info().last_bucket;
+        runs.push(segment.keys_of(distinct.iter().filter(|key| buckets.contains(&key.bucket)).copied())?);
     }
     let skylines: Vec<Skyline<SealedPlace>> =
-        parts.into_iter().map(|parts| Skyline::merge(parts, from, most)).collect();
+        distinct.iter().map(|key| skyline(&runs, *key, shape, moment)).collect();
     let sources: Vec<&dyn RowSource> = segments.iter().map(|segment| segment.as_ref() as _).collect();
     let packed = with_values(shape, &skylines, &sources)?;
     let entries: Vec<SharedEntry> =
-        packed.iter().map(|skyline| Arc::new(Entry::new(ticket.epoch, from, skyline))).collect();
+        packed.iter().map(|skyline| Arc::new(Entry::new(ticket.epoch, skyline))).collect();
     let entry_of = |key: &&EntityKey| {
-        let entry = distinct.binary_search(&KeyRef::of(key)).ok().and_then(|position| entries.get(position));
-        let nothing = || Arc::new(Entry::new(ticket.epoch, from, &nothing()));
-        entry.cloned().unwrap_or_else(nothing)
+        let position = distinct.binary_search(&KeyRef::of(key)).ok();
+        let entry = position.and_then(|position| entries.get(position)).cloned();
+        entry.ok_or_else(|| Error::Internal("a key that was read has no entry".into()))
     };
-    Ok(keys.iter().map(entry_of).collect())
+    keys.iter().map(entry_of).collect()
 }
 
-fn nothing() -> Skyline<Vec<u8>> {
-    Skyline { until: FOREVER, rows: Default::default() }
+/// The contenders of a key over all runs; one row where one time is asked for.
+fn skyline(
+    runs: &[Arc<RunKeys>],
+    key: KeyRef<'_>,
+    shape: &ViewShape,
+    moment: &Moment,
+) -> Skyline<SealedPlace> {
+    let cut = shape.cut();
+    let of_runs = |from, most| {
+        let parts = runs.iter().enumerate().filter_map(|(number, run)| {
+            let position = run.keys().find(key)?;
+            Some(Skyline::of_run(run, position, &cut, from, most).map(|row| (number, row)))
+        });
+        Skyline::merge(parts.collect(), from, most)
+    };
+    match moment.is_now {
+        true => Skyline::around(moment.at, |from| of_runs(from, limits::CACHED_ROWS_PER_KEY)),
+        false => of_runs(moment.at, 1),
+    }
 }
 
 /// The skylines with packed values in place of where they are: one gather per source, tombstones have none.
@@ -146,6 +147,7 @@ pub(super) fn with_values(
         place: values.get(&row.place).cloned().unwrap_or_default(),
     };
     let of_skyline = |skyline: &Skyline<SealedPlace>| Skyline {
+        from: skyline.from,
         until: skyline.until,
         rows: skyline.rows.iter().map(of_row).collect(),
     };

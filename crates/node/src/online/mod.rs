@@ -27,7 +27,10 @@ mod skyline;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -61,11 +64,27 @@ pub(crate) struct Online {
     folds: Arc<Notify>,
     /// Lookups that may read segments at once.
     loads: Semaphore,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 impl Online {
     pub(crate) fn new(plans: Plans, hot: Vec<Arc<HotShard>>, folds: Arc<Notify>) -> Self {
-        Self { plans, hot, folds, loads: Semaphore::new(limits::LOOKUP_LOADS) }
+        Self {
+            plans,
+            hot,
+            folds,
+            loads: Semaphore::new(limits::LOOKUP_LOADS),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts what a lookup of now found.
+    fn count(&self, findings: &Findings) {
+        let misses: usize = findings.missing.values().map(Vec::len).sum();
+        self.misses.fetch_add(misses as u64, Ordering::Relaxed);
+        self.hits.fetch_add((findings.keys - misses) as u64, Ordering::Relaxed);
     }
 
     fn hot(&self, shard: ShardId) -> &HotShard {
@@ -93,6 +112,8 @@ struct Findings {
     views: Vec<ViewRows>,
     /// For each view and shard with missing entities: these.
     missing: BTreeMap<(usize, ShardId), Vec<usize>>,
+    /// How many keys of views were looked up, missing ones included.
+    keys: usize,
 }
 
 impl Node {
@@ -141,7 +162,11 @@ impl Node {
 
     /// What the cache of online lookups did since the node was opened, and what it holds.
     pub fn cache_stats(&self) -> CacheStats {
-        let mut stats = CacheStats::default();
+        let mut stats = CacheStats {
+            hits: self.online().hits.load(Ordering::Relaxed),
+            misses: self.online().misses.load(Ordering::Relaxed),
+            ..CacheStats::default()
+        };
         self.shard_ids().for_each(|shard| self.online().hot(shard).count(&mut stats));
         stats
     }
@@ -178,6 +203,7 @@ impl Node {
         if let Probed::Done(findings) = &probed
             && findings.missing.is_empty()
         {
+            self.online().count(findings);
             return answer::reply(request, &findings.views, &moment).map(Some);
         }
         if matches!(probed, Probed::Staged) {
@@ -198,9 +224,11 @@ impl Node {
 
     fn answer_blocking(&self, request: &Request, moment: &Moment) -> Result<Option<LookupReply>> {
         // Probed again: another lookup may have loaded the keys meanwhile.
-        let Probed::Done(Findings { mut views, missing }) = self.probe(request, moment, true)? else {
-            return Ok(None);
-        };
+        let Probed::Done(findings) = self.probe(request, moment, true)? else { return Ok(None) };
+        if moment.is_now {
+            self.online().count(&findings);
+        }
+        let Findings { mut views, missing, .. } = findings;
         for ((number, shard), entities) in missing {
             let view = request.plan.views.get(number);
             let Some(((view, rows), keys)) = view
@@ -223,7 +251,7 @@ impl Node {
     fn probe(&self, request: &Request, moment: &Moment, may_wait: bool) -> Result<Probed> {
         let plan = &request.plan;
         let views = plan.views.iter().map(|_| ViewRows::new(request.entities)).collect();
-        let mut findings = Findings { views, missing: BTreeMap::new() };
+        let mut findings = Findings { views, missing: BTreeMap::new(), keys: 0 };
         for shard in request.shards() {
             let machine = match may_wait {
                 true => Some(self.shard(shard).read()),
@@ -241,6 +269,7 @@ impl Node {
                 // A committed load that is not resolved yet is in no entry.
                 let memory = Moment { is_now: moment.is_now && !is_loading, ..*moment };
                 let target = Target { plan: view_plan, view, keys, entities };
+                findings.keys += entities.len();
                 let missing = rows.probe(&target, &machine, self.online().hot(shard), &memory)?;
                 if !missing.is_empty() {
                     findings.missing.insert((number, shard), missing);

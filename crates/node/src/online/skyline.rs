@@ -5,10 +5,10 @@
 //! Every lookup asks in mode `served`, where a row is visible no earlier than its commit: with T = S nothing
 //! else needs to be compared.
 
-use std::collections::VecDeque;
+use std::{cmp::Reverse, collections::VecDeque};
 
 use lineate_segment::{Rank, matcher::Cut, run::RunKeys};
-use lineate_types::TimestampUs;
+use lineate_types::{DurationUs, TimestampUs};
 
 /// A row that can still answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +25,13 @@ pub(super) struct Contender<P> {
 /// exclusive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Skyline<P> {
+    pub(super) from: TimestampUs,
     pub(super) until: TimestampUs,
     pub(super) rows: VecDeque<Contender<P>>,
 }
+
+/// How far behind now a skyline still answers: lookups under way at once have times that differ a little.
+const LOOKBACK: DurationUs = DurationUs(1_000_000);
 
 /// No end: times stop before it.
 pub(super) const FOREVER: TimestampUs = TimestampUs::MAX;
@@ -41,7 +45,7 @@ impl<P> Skyline<P> {
         until: TimestampUs,
         most: usize,
     ) -> Self {
-        let mut skyline = Self { until, rows: VecDeque::new() };
+        let mut skyline = Self { from, until, rows: VecDeque::new() };
         for row in descending {
             let visible_at = row.visible_at.max(from);
             let earliest = skyline.rows.front().map_or(skyline.until, |row| row.visible_at);
@@ -60,11 +64,18 @@ impl<P> Skyline<P> {
         skyline
     }
 
-    /// The contenders of several skylines of one key and one `from`.
+    /// The skyline that answers now and for a while: from a little before now if that leaves room for now, from
+    /// now if the key has too many rows that began to count in between.
+    pub(super) fn around(now: TimestampUs, skyline: impl Fn(TimestampUs) -> Self) -> Self {
+        let wide = skyline(now.saturating_sub(LOOKBACK));
+        if wide.until > now { wide } else { skyline(now) }
+    }
+
+    /// The contenders of several skylines of one key, none of which begins after `from`.
     pub(super) fn merge(parts: Vec<Self>, from: TimestampUs, most: usize) -> Self {
         let until = parts.iter().map(|part| part.until).min().unwrap_or(FOREVER);
         let mut rows: Vec<Contender<P>> = parts.into_iter().flat_map(|part| part.rows).collect();
-        rows.sort_unstable_by(|a, b| b.rank.cmp(&a.rank));
+        rows.sort_unstable_by_key(|row| Reverse(row.rank));
         Self::of(rows, from, until, most)
     }
 }
@@ -78,7 +89,7 @@ impl<P> Skyline<P> {
             deleted: row.deleted,
             place: place(row.place),
         };
-        Skyline { until: self.until, rows: self.rows.into_iter().map(row).collect() }
+        Skyline { from: self.from, until: self.until, rows: self.rows.into_iter().map(row).collect() }
     }
 }
 
@@ -122,7 +133,7 @@ mod tests {
             place,
         };
         let mut contenders: Vec<_> = rows.iter().enumerate().map(contender).collect();
-        contenders.sort_by(|a, b| b.rank.cmp(&a.rank));
+        contenders.sort_by_key(|row| Reverse(row.rank));
         contenders
     }
 
@@ -132,6 +143,18 @@ mod tests {
 
     fn expected(all: &[Contender<usize>], at: i64) -> Option<usize> {
         all.iter().filter(|row| row.visible_at.0 <= at).max_by_key(|row| row.rank).map(|row| row.place)
+    }
+
+    #[test]
+    fn a_key_with_many_recent_rows_answers_now() {
+        let now = TimestampUs(10_000_000);
+        let rows: Vec<(i64, i64)> = (0..40).map(|row| (row, now.0 - 40 + row)).collect();
+        let all = contenders(&rows);
+        let skyline = Skyline::around(now, |from| Skyline::of(all.clone(), from, FOREVER, 4));
+        assert_eq!((skyline.from, skyline.until, winner(&skyline, now.0)), (now, FOREVER, Some(39)));
+        let few = contenders(&rows[..3]);
+        let skyline = Skyline::around(now, |from| Skyline::of(few.clone(), from, FOREVER, 4));
+        assert_eq!((skyline.from.0, skyline.rows.len()), (now.0 - LOOKBACK.0, 3));
     }
 
     proptest! {
@@ -161,7 +184,7 @@ mod tests {
             for at in (from.0..14).take_while(|at| *at < skyline.until.0) {
                 prop_assert_eq!(winner(&skyline, at), expected(&all, at), "at {}", at);
             }
-            prop_assert!(skyline.until == FOREVER || skyline.rows.len() > 0);
+            prop_assert!(skyline.until == FOREVER || !skyline.rows.is_empty());
         }
     }
 }

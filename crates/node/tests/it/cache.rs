@@ -1,0 +1,65 @@
+//! What costs a read of segments, and what does not.
+
+use lineate_types::limits;
+
+use crate::store::{compact, line, load, look, open, push, seal, values, view};
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("key-{number}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_seals_and_compaction_cost_no_misses_and_a_load_does() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), limits::CACHE_BYTES).await;
+    let view = view(&node);
+    let ids = ids(20);
+    load(&node, ids.iter().map(|id| line(id, 1)).collect()).await;
+    assert_eq!(values(&look(&node, &ids).await), vec![Some(1); 20]);
+    assert_eq!((node.cache_stats().misses, node.cache_stats().entries), (20, 20));
+
+    for value in 2..6 {
+        push(&node, &view, ids.iter().map(|id| line(id, value)).collect()).await;
+        assert_eq!(values(&look(&node, &ids).await), vec![Some(value); 20]);
+        seal(&node).await;
+        assert_eq!(values(&look(&node, &ids).await), vec![Some(value); 20]);
+        compact(&node).await;
+        assert_eq!(values(&look(&node, &ids).await), vec![Some(value); 20]);
+    }
+    assert_eq!((node.cache_stats().misses, node.cache_stats().evictions), (20, 0));
+
+    load(&node, ids.iter().take(3).map(|id| line(id, 9)).collect()).await;
+    let expected: Vec<Option<i64>> = (0..20).map(|key| Some(if key < 3 { 9 } else { 5 })).collect();
+    assert_eq!(values(&look(&node, &ids).await), expected);
+    assert!(node.cache_stats().misses > 20);
+    node.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_nowhere_is_a_hit_the_second_time_and_appears_when_it_is_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), limits::CACHE_BYTES).await;
+    let ids = ids(2);
+    assert_eq!(values(&look(&node, &ids).await), [None, None]);
+    assert_eq!(values(&look(&node, &ids).await), [None, None]);
+    assert_eq!((node.cache_stats().hits, node.cache_stats().misses), (2, 2));
+    push(&node, &view(&node), line(&ids[1], 7)).await;
+    assert_eq!(values(&look(&node, &ids).await), [None, Some(7)]);
+    assert_eq!(node.cache_stats().misses, 2);
+    node.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bound_on_bytes_holds_and_costs_misses_only() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), 16 * 1_024).await;
+    let ids = ids(300);
+    load(&node, ids.iter().map(|id| line(id, 3)).collect()).await;
+    for chunk in ids.chunks(30).chain(ids.chunks(70)) {
+        assert_eq!(values(&look(&node, chunk).await), vec![Some(3); chunk.len()]);
+        let stats = node.cache_stats();
+        assert!(stats.bytes <= stats.capacity_bytes && stats.capacity_bytes <= 16 * 1_024, "{stats:?}");
+    }
+    assert!(node.cache_stats().evictions > 0);
+    node.shutdown().await.expect("stops");
+}

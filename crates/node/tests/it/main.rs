@@ -1,0 +1,5 @@
+//! Lookups through a real node: real log, real kv, real blobs, in a temporary directory.
+
+mod cache;
+mod concurrent_lookups;
+mod store;

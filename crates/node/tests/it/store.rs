@@ -1,0 +1,100 @@
+//! A store in a temporary directory with one view of counters, and the verbs tests use.
+
+use std::{path::Path, sync::Arc};
+
+use arrow::{
+    array::{Array, AsArray, RecordBatch, StringArray},
+    datatypes::Int64Type,
+};
+use lineate_node::{
+    Node, SystemClock,
+    api::{LoadFile, LoadRequest, LookupReply, LookupRequest, Options},
+};
+use lineate_segment::intake::{ForeignFile, Intake};
+use lineate_state::catalog::authored::Definitions;
+use lineate_types::{Name, Principal, TimestampUs, ViewDefinition};
+
+pub(crate) const SHARDS: u16 = 2;
+
+pub(crate) fn tester() -> Principal {
+    Principal("local:tester".into())
+}
+
+fn definitions() -> Definitions {
+    serde_json::from_value(serde_json::json!({
+        "project": "p",
+        "entities": [{"name": "thing", "keys": [{"name": "id", "type": "string"}]}],
+        "views": [{
+            "name": "counters", "entity": "thing", "event_time": "happened",
+            "features": [{"name": "value", "type": "int64"}, {"name": "label", "type": "string"}]
+        }],
+        "services": [{"name": "s", "features": ["counters.value"]}]
+    }))
+    .expect("valid definitions")
+}
+
+pub(crate) async fn open(path: &Path, cache_bytes: usize) -> Node {
+    let options = Options { data_dir: path.to_owned(), shards: SHARDS, clock: Arc::new(SystemClock) };
+    let node = Node::open_with_cache(options, cache_bytes).await.expect("the store opens");
+    node.apply(&tester(), &definitions(), false).await.expect("applies");
+    node
+}
+
+pub(crate) fn view(node: &Node) -> ViewDefinition {
+    let name = |text: &str| Name::new(text).expect("a name");
+    node.catalog().view(&name("p"), &"counters".parse().expect("a name")).expect("defined").clone()
+}
+
+/// A row whose event time is so many microseconds after a fixed time in the past: the greatest value wins.
+pub(crate) fn line(id: &str, value: i64) -> String {
+    let happened = TimestampUs(1_700_000_000_000_000 + value);
+    format!("{{\"id\": \"{id}\", \"happened\": \"{happened}\", \"value\": {value}, \"label\": \"{id}\"}}\n")
+}
+
+pub(crate) async fn push(node: &Node, view: &ViewDefinition, lines: String) {
+    let file = ForeignFile::from_bytes("rows", lines.into());
+    let batch = Intake::new(view).open(&file).expect("opens").next().expect("rows").expect("reads");
+    for write in node.push(&tester(), view, &batch, None).await.expect("pushes") {
+        write.result.expect("is written");
+    }
+}
+
+pub(crate) async fn load(node: &Node, lines: String) {
+    let mut sink = node.upload().await.expect("uploads");
+    sink.write(lines.into()).await.expect("writes");
+    let upload = sink.finish().await.expect("finishes").id;
+    let request = LoadRequest {
+        project: None,
+        view: "counters".parse().expect("a name"),
+        files: vec![LoadFile { path: "rows.ndjson".into(), upload }],
+        again: false,
+    };
+    node.ingest(&tester(), request, Arc::new(|_| ())).await.expect("loads");
+}
+
+pub(crate) async fn seal(node: &Node) {
+    node.snapshot(&tester(), None, &[view(node).history]).await.expect("seals");
+}
+
+pub(crate) async fn compact(node: &Node) {
+    for shard in node.shard_ids() {
+        node.compact(shard, view(node).history, 1).await.expect("compacts");
+    }
+}
+
+pub(crate) async fn look(node: &Node, ids: &[String]) -> LookupReply {
+    let ids = Arc::new(StringArray::from(ids.to_vec())) as _;
+    let request = LookupRequest {
+        project: None,
+        service: "s".parse().expect("a name"),
+        entities: RecordBatch::try_from_iter([("id", ids)]).expect("a table"),
+        at: None,
+    };
+    node.lookup(&request).await.expect("answers")
+}
+
+pub(crate) fn values(reply: &LookupReply) -> Vec<Option<i64>> {
+    let column = reply.features.column(0);
+    assert_eq!(column.len(), reply.features.num_rows());
+    column.as_primitive::<Int64Type>().iter().collect()
+}
