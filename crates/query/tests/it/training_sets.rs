@@ -1,5 +1,7 @@
 //! Training sets: what is in them, and that they can be made again.
 
+use std::path::{Path, PathBuf};
+
 use arrow::{
     array::RecordBatch,
     compute::cast,
@@ -8,7 +10,7 @@ use arrow::{
 use expect_test::{Expect, expect};
 use lineate_node::Node;
 use lineate_query::{DatasetRows, verify};
-use lineate_types::MatchMode;
+use lineate_types::{HasKind, Hash, MatchMode, ShardId};
 
 use crate::store::{create, definitions, ingest, open, quiet, tester};
 
@@ -104,5 +106,120 @@ async fn a_training_set_holds_what_was_known_and_can_be_made_again() {
     assert_eq!(replayed.draft.columns, known.draft.columns);
     let check = node.verify_store(quiet()).await.expect("checks");
     assert!(check.faults.is_empty(), "{check:?}");
+    node.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_never_changes_a_training_set() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), 1).await;
+    node.apply(&tester(), &definitions(), false).await.expect("applies");
+    for hour in 0..7 {
+        for airport in ["JFK", "LGA"] {
+            let row = format!(
+                r#"{{"origin":"{airport}","event_timestamp":"2013-06-01T{hour:02}:00:00Z","created_timestamp":null,"temp":{hour},"wind_dir":1}}"#
+            );
+            ingest(&node, "weather", &row).await.expect("loads");
+        }
+    }
+    let spine = "event_timestamp,origin,dest\n2013-06-01T02:30:00Z,JFK,LGA\n2013-06-01T09:00:00Z,LGA,JFK\n";
+    create(&node, spine, Some(MatchMode::Event), None).await.expect("joins");
+    let name = "delays".parse().expect("a name");
+    let history = node.catalog().views().next().expect("defined").history;
+    while node.compact(ShardId(0), history, 1).await.expect("compacts") {}
+    assert_eq!(node.status().segments, 1);
+    let report = verify(&node, &tester(), None, &name, quiet()).await.expect("verifies");
+    assert!(report.verified, "{report:?}");
+    node.shutdown().await.expect("stops");
+    drop(node);
+
+    let node = open(directory.path(), 1).await;
+    assert_eq!((node.status().segments, node.status().sealed_rows), (1, 14));
+    let report = verify(&node, &tester(), None, &name, quiet()).await.expect("verifies");
+    assert!(report.verified, "after a restart: {report:?}");
+    // Only what is named is still stored: a segment with its key index, the spine and the output.
+    assert_eq!(node.verify_store(quiet()).await.expect("checks").blobs, 4);
+    let mut stored = 0;
+    node.blobs()
+        .list(&mut |_, _| {
+            stored += 1;
+            Ok(())
+        })
+        .expect("lists");
+    assert_eq!(stored, 4);
+    node.shutdown().await.expect("stops");
+}
+
+/// Turns one bit in the middle of a blob.
+fn damage(directory: &Path, blob: &Hash) {
+    let hex = blob.to_hex();
+    let found = walk(&directory.join("blobs")).into_iter().find(|path| {
+        let path = path.display().to_string().replace(std::path::MAIN_SEPARATOR, "");
+        path.ends_with(&hex)
+    });
+    let path = found.expect("the blob is a file");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let mut permissions = std::fs::metadata(&path).expect("metadata").permissions();
+    #[expect(clippy::permissions_set_readonly_false, reason = "a test damages its own file")]
+    permissions.set_readonly(false);
+    std::fs::set_permissions(&path, permissions).expect("writable");
+    std::fs::write(&path, bytes).expect("writable");
+}
+
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_told_apart_by_where_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), 1).await;
+    node.apply(&tester(), &definitions(), false).await.expect("applies");
+    ingest(&node, "weather", WEATHER).await.expect("loads");
+    let report = create(&node, SPINE, None, None).await.expect("joins");
+    let name = "delays".parse().expect("a name");
+    node.shutdown().await.expect("stops");
+    drop(node);
+
+    let [output] = report.draft.files.as_slice() else { panic!("one file") };
+    let named = [output.physical, report.draft.spine.physical];
+    let node = open(directory.path(), 1).await;
+    let mut others = Vec::new();
+    node.blobs()
+        .list(&mut |hash, bytes| {
+            others.push((bytes, hash));
+            Ok(())
+        })
+        .expect("lists");
+    others.retain(|(_, hash)| !named.contains(hash));
+    let (_, segment) = *others.iter().max().expect("a segment");
+    node.shutdown().await.expect("stops");
+    drop(node);
+
+    let verdict = async |damaged: &Hash| {
+        damage(directory.path(), damaged);
+        let node = open(directory.path(), 1).await;
+        let verdict = verify(&node, &tester(), None, &name, quiet()).await;
+        node.shutdown().await.expect("stops");
+        drop(node);
+        // The same bit again mends it.
+        damage(directory.path(), damaged);
+        match verdict {
+            Ok(report) => format!("{:?}", report.files.iter().map(|file| &file.fault).collect::<Vec<_>>()),
+            Err(error) => format!("{:?}: {error}", error.kind()),
+        }
+    };
+    let of_segment = verdict(&segment).await;
+    assert!(of_segment.starts_with("Corrupt: segment b3:"), "{of_segment}");
+    let of_output = verdict(&output.physical).await;
+    assert!(of_output.contains("hash"), "{of_output}");
+    let of_spine = verdict(&report.draft.spine.physical).await;
+    assert!(of_spine.starts_with("Corrupt: the stored spine is damaged"), "{of_spine}");
+    let node = open(directory.path(), 1).await;
+    assert!(verify(&node, &tester(), None, &name, quiet()).await.expect("verifies").verified);
     node.shutdown().await.expect("stops");
 }
