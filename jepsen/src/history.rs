@@ -273,7 +273,8 @@ impl History {
         let least = floor.map_or(Bound::Unbounded, Bound::Included);
         let empty = BTreeMap::new();
         let rows = self.rows.get(&(view, label.key)).unwrap_or(&empty);
-        let mut candidates = rows.range((least, Bound::Included(label.at_us))).map(|(_, entered)| entered.row);
+        let mut candidates =
+            rows.range((least, Bound::Included(label.at_us))).map(|(_, entered)| entered.row);
         let possible = match answer {
             Some(value) => candidates.any(|row| row.value == value && !row.deleted),
             None => floor.is_none() || candidates.any(|row| row.deleted),

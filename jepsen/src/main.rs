@@ -78,10 +78,6 @@ async fn crash(place: Place, crashes: Crashes) -> Result<String> {
 
 fn failed(error: &Error) -> ExitCode {
     let again = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let _ = writeln!(
-        std::io::stderr(),
-        "{}\nagain: cargo run -p lineate-jepsen -- {again}",
-        error.chain()
-    );
+    let _ = writeln!(std::io::stderr(), "{}\nagain: cargo run -p lineate-jepsen -- {again}", error.chain());
     ExitCode::FAILURE
 }

@@ -145,7 +145,9 @@ impl Server {
         let log = fs::read(&self.log).map_err(|cause| Error::io("read", &self.log, cause))?;
         let log = String::from_utf8_lossy(&log);
         match log.lines().find(|line| line.contains("panicked at")) {
-            Some(line) => Err(Error::violation(format!("the server panicked: {line}\n{}", self.last_words()))),
+            Some(line) => {
+                Err(Error::violation(format!("the server panicked: {line}\n{}", self.last_words())))
+            }
             None => Ok(()),
         }
     }
@@ -207,7 +209,9 @@ impl Drop for Server {
 ///
 /// # Errors
 /// There is no binary.
-pub fn run<Argument: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = Argument>) -> Result<Output> {
+pub fn run<Argument: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = Argument>,
+) -> Result<Output> {
     let binary = binary::lineate()?;
     let ran = Command::new(&binary).args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output();
     ran.map_err(|cause| Error::io("run", binary, cause))
@@ -220,7 +224,13 @@ pub fn run<Argument: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item =
 pub fn make_store(directory: &Path, shards: u16) -> Result<()> {
     let path = directory.as_os_str().to_owned();
     let shards = shards.to_string();
-    let made = run(["init".as_ref(), "--data-dir".as_ref(), path.as_os_str(), "--shards".as_ref(), shards.as_ref()])?;
+    let made = run([
+        "init".as_ref(),
+        "--data-dir".as_ref(),
+        path.as_os_str(),
+        "--shards".as_ref(),
+        shards.as_ref(),
+    ])?;
     if made.status.success() {
         return Ok(());
     }

@@ -4,7 +4,8 @@ use std::{fmt::Write, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+        Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray,
+        TimestampMicrosecondArray,
     },
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
@@ -106,7 +107,8 @@ fn encode<const N: usize>(columns: [(&str, ArrayRef); N]) -> Result<Bytes> {
 /// # Errors
 /// A column is missing, or a text is not the one that was written with the value.
 pub fn values(batch: &RecordBatch, view: View) -> Result<Vec<Option<i64>>> {
-    let missing = |name: &str| Error::violation(format!("an answer has no column `{name}` of the right type"));
+    let missing =
+        |name: &str| Error::violation(format!("an answer has no column `{name}` of the right type"));
     let (value, text) = (format!("{}__value", view.name()), format!("{}__note", view.name()));
     let values = batch.column_by_name(&value).and_then(|column| column.as_primitive_opt::<Int64Type>());
     let texts = batch.column_by_name(&text).and_then(|column| column.as_string_opt::<i32>());
@@ -114,7 +116,10 @@ pub fn values(batch: &RecordBatch, view: View) -> Result<Vec<Option<i64>>> {
     for (row, value) in values.iter().enumerate() {
         let found = texts.is_valid(row).then(|| texts.value(row).to_owned());
         if found != value.map(note) {
-            return Err(Error::violation(format!("value {value:?} of {} has the text {found:?}", view.name())));
+            return Err(Error::violation(format!(
+                "value {value:?} of {} has the text {found:?}",
+                view.name()
+            )));
         }
     }
     Ok(values.iter().collect())
@@ -125,10 +130,17 @@ pub fn values(batch: &RecordBatch, view: View) -> Result<Vec<Option<i64>>> {
 /// # Errors
 /// A column is missing.
 pub fn labels(batch: &RecordBatch) -> Result<Vec<Label>> {
-    let missing = |name: &str| Error::violation(format!("a training set has no column `{name}` of the right type"));
+    let missing =
+        |name: &str| Error::violation(format!("a training set has no column `{name}` of the right type"));
     let keys = batch.column_by_name("id").and_then(|column| column.as_primitive_opt::<Int64Type>());
     let times = batch.column_by_name("event_timestamp");
     let times = times.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    let (keys, times) = (keys.ok_or_else(|| missing("id"))?, times.ok_or_else(|| missing("event_timestamp"))?);
-    Ok(keys.values().iter().zip(times.values()).map(|(key, at_us)| Label { key: *key, at_us: *at_us }).collect())
+    let (keys, times) =
+        (keys.ok_or_else(|| missing("id"))?, times.ok_or_else(|| missing("event_timestamp"))?);
+    Ok(keys
+        .values()
+        .iter()
+        .zip(times.values())
+        .map(|(key, at_us)| Label { key: *key, at_us: *at_us })
+        .collect())
 }

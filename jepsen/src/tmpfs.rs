@@ -28,7 +28,8 @@ impl Tmpfs {
     pub fn mount(bytes: u64) -> Result<Self> {
         let at = tempfile::tempdir().map_err(|cause| Error::io("make", "a temporary directory", cause))?;
         let size = format!("size={bytes}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at.path()).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at.path()).output();
         match mounted {
             Ok(output) if output.status.success() => Ok(Self { at }),
             Ok(output) => Err(Error::Unable(format!(

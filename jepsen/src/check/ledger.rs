@@ -34,13 +34,16 @@ pub(super) async fn unchanged(
         records = chosen.chain(newest).collect();
     }
     for (record, commit_time_us) in records {
-        let node = client.show_node(&record).await.map_err(Error::asking(format!("showing record {record}")))?;
+        let node =
+            client.show_node(&record).await.map_err(Error::asking(format!("showing record {record}")))?;
         let found = node.node.as_ref().map(|node| (node.id.as_str(), node.commit_time_us, node.sequence));
         let is_it = |(id, time, sequence)| {
             id == record && commit_time_us.is_none_or(|expected| expected == time) && sequence < entries
         };
         if !found.is_some_and(is_it) {
-            return Err(Error::violation(format!("record {record} of {commit_time_us:?} is shown as {found:?}")));
+            return Err(Error::violation(format!(
+                "record {record} of {commit_time_us:?} is shown as {found:?}"
+            )));
         }
     }
     if depth == Depth::All {

@@ -43,9 +43,12 @@ pub struct Findings {
 pub async fn check(client: &Client, history: &Shared, random: &mut Random, depth: Depth) -> Result<Findings> {
     let mut findings = Findings::default();
     let plan = client.plan(table::definitions()).await.map_err(Error::asking("planning"))?;
-    if let Some(change) = plan.changes.iter().find(|change| change.kind() != lineate_client::v1::plan::Kind::Unchanged)
+    if let Some(change) =
+        plan.changes.iter().find(|change| change.kind() != lineate_client::v1::plan::Kind::Unchanged)
     {
-        return Err(Error::violation(format!("a definition that was applied is gone or changed: {change:?}")));
+        return Err(Error::violation(format!(
+            "a definition that was applied is gone or changed: {change:?}"
+        )));
     }
     trainings::settle(client, history, &mut findings).await?;
     let shards = u16::try_from(status(client).await?.shards).unwrap_or(u16::MAX);

@@ -107,7 +107,9 @@ async fn expired_epochs(client: &Client, history: &Shared, random: &mut Random) 
     history.lock().reopened.insert(push.writer.writer_id);
     match repeat(client, &push).await {
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
-        other => Err(Error::violation(format!("a batch of an epoch that is over was not refused: {other:?}"))),
+        other => {
+            Err(Error::violation(format!("a batch of an epoch that is over was not refused: {other:?}")))
+        }
     }
 }
 

@@ -101,7 +101,8 @@ fn settle_unknown(
         }
         let mut there = 0;
         for (shard, rows) in &parts {
-            let what = format!("batch {} of writer {} in shard {shard}", push.sequence, push.writer.writer_id);
+            let what =
+                format!("batch {} of writer {} in shard {shard}", push.sequence, push.writer.writer_id);
             if all_or_nothing(pushed, rows, &what)? {
                 there += 1;
                 history.mark(View::Pushed, rows);

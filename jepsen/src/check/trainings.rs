@@ -28,7 +28,10 @@ pub(super) async fn settle(client: &Client, history: &Shared, findings: &mut Fin
         let mut history = history.lock();
         for (name, versions) in &listed {
             if !versions.keys().copied().eq(1..=versions.len() as u32) {
-                return Err(Error::violation(format!("the versions of {name} have gaps: {:?}", versions.keys())));
+                return Err(Error::violation(format!(
+                    "the versions of {name} have gaps: {:?}",
+                    versions.keys()
+                )));
             }
         }
         let mut known: BTreeSet<(String, u32)> = BTreeSet::new();
@@ -132,7 +135,8 @@ async fn again(client: &Client, history: &Shared, training: &Training) -> Result
         snapshot_us: Some(first.snapshot_us),
         spine_name: "spine.arrow".into(),
     };
-    let second = client.create_dataset(request, |_| ()).await.map_err(Error::asking("making a training set again"))?;
+    let second =
+        client.create_dataset(request, |_| ()).await.map_err(Error::asking("making a training set again"))?;
     history.lock().training_done(index, second.clone());
     let hashes = |dataset: &Dataset| {
         let columns = dataset.columns.iter();
@@ -151,7 +155,8 @@ async fn again(client: &Client, history: &Shared, training: &Training) -> Result
 }
 
 async fn verify(client: &Client, name: &str) -> Result<()> {
-    let report = client.verify_dataset(name, |_| ()).await.map_err(Error::asking(format!("verifying {name}")))?;
+    let report =
+        client.verify_dataset(name, |_| ()).await.map_err(Error::asking(format!("verifying {name}")))?;
     if report.verified {
         return Ok(());
     }

@@ -11,8 +11,8 @@ use std::{
 use fuser::{
     AccessFlags, BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
     FopenFlags, Generation, INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
-    WriteFlags,
+    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request,
+    TimeOrNow, WriteFlags,
 };
 
 use super::{Disk, Fault, Found, Survival};
@@ -324,9 +324,15 @@ impl Filesystem for LossyFs {
         let own = [".", ".."].map(|name| (OsStr::new(name), ino.0, FileType::Directory));
         let entries = names.iter().map(|(name, number)| {
             let is_directory = disk.stat(*number).is_ok_and(|found| found.is_directory);
-            (name.as_os_str(), *number, if is_directory { FileType::Directory } else { FileType::RegularFile })
+            (
+                name.as_os_str(),
+                *number,
+                if is_directory { FileType::Directory } else { FileType::RegularFile },
+            )
         });
-        for (position, (name, number, kind)) in (1..).zip(own.into_iter().chain(entries)).skip(offset as usize) {
+        for (position, (name, number, kind)) in
+            (1..).zip(own.into_iter().chain(entries)).skip(offset as usize)
+        {
             if reply.add(INodeNo(number), position, kind, name) {
                 break;
             }

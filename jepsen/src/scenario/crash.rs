@@ -193,7 +193,8 @@ impl Run {
         summary.rows = history.present_rows();
         summary.batches = history.pushes.iter().filter(|push| push.fate == Fate::Done).count() as u64;
         summary.loads = history.loads.iter().filter(|load| load.fate == Fate::Done).count() as u64;
-        summary.trainings = history.trainings.iter().filter(|training| training.fate == Fate::Done).count() as u64;
+        summary.trainings =
+            history.trainings.iter().filter(|training| training.fate == Fate::Done).count() as u64;
         summary.lookups = history.lookups;
         summary
     }

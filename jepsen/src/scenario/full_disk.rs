@@ -131,7 +131,10 @@ async fn refuse(
     }
     let health = client.health().await.map_err(Error::asking("the health"))?;
     if !health.reads {
-        return Err(Error::violation(format!("a server with a full disk says it cannot read: {:?}", health.reasons)));
+        return Err(Error::violation(format!(
+            "a server with a full disk says it cannot read: {:?}",
+            health.reasons
+        )));
     }
     Ok(())
 }

@@ -34,7 +34,8 @@ impl Place {
         let directory = temporary()?;
         let disk = LossyFs::default();
         let mut place = Self { directory, lossy: Some((disk, None)) };
-        std::fs::create_dir(place.mount_point()).map_err(|cause| Error::io("make", place.mount_point(), cause))?;
+        std::fs::create_dir(place.mount_point())
+            .map_err(|cause| Error::io("make", place.mount_point(), cause))?;
         place.mount()?;
         Ok(place)
     }

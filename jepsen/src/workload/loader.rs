@@ -32,7 +32,9 @@ async fn work(shop: &Shop, random: &mut Random) -> Result<()> {
         shop.moments.loading.notify_waiters();
         let report = ingest(&shop.client, uploads).await?;
         if report.already_loaded {
-            return Err(Error::violation(format!("files loaded for the first time are said to be known: {report:?}")));
+            return Err(Error::violation(format!(
+                "files loaded for the first time are said to be known: {report:?}"
+            )));
         }
         shop.history.lock().load_done(index, Some(report));
         tokio::time::sleep(random.pause_ms(0, 60)).await;

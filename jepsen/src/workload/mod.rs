@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use lineate_client::{Client, v1::EntityColumns, v1::EntityColumn, v1::entity_column};
+use lineate_client::{Client, v1::EntityColumn, v1::EntityColumns, v1::entity_column};
 use lineate_proto::v1::store_client::StoreClient;
 use lineate_types::limits;
 use tokio::{sync::Notify, task::JoinSet};

@@ -34,23 +34,27 @@ pub async fn look_up(history: &Shared, client: &Client, keys: &[i64]) -> Result<
     let newest = |key: &i64| Label { key: *key, at_us: i64::MAX };
     let (as_of, floors) = {
         let history = history.lock();
-        let floors = views.map(|view| {
-            keys.iter().map(|key| history.floor(view, newest(key))).collect::<Vec<_>>()
-        });
+        let floors =
+            views.map(|view| keys.iter().map(|key| history.floor(view, newest(key))).collect::<Vec<_>>());
         (history.as_of, floors)
     };
     let answer = client.get_features(SERVICE, entities(keys), None).await;
     let answer = answer.map_err(Error::asking("looking up"))?;
     let mut history = history.lock();
     if answer.as_of.0 < as_of {
-        return Err(Error::violation(format!("as_of {} came after as_of {as_of}: time went back", answer.as_of.0)));
+        return Err(Error::violation(format!(
+            "as_of {} came after as_of {as_of}: time went back",
+            answer.as_of.0
+        )));
     }
     history.as_of = history.as_of.max(answer.as_of.0);
     history.lookups += 1;
     for (view, floors) in views.into_iter().zip(floors) {
         let values = table::values(&answer.features, view)?;
         for ((key, value), floor) in keys.iter().zip(values).zip(floors) {
-            history.can_be(view, newest(key), floor, value).map_err(|why| Error::violation(format!("lookup: {why}")))?;
+            history
+                .can_be(view, newest(key), floor, value)
+                .map_err(|why| Error::violation(format!("lookup: {why}")))?;
         }
     }
     Ok(())

@@ -33,9 +33,8 @@ async fn round(shop: &Shop, random: &mut Random) -> Result<()> {
     let (labels, floors) = {
         let history = shop.history.lock();
         let labels = history.labels(LABELS, random);
-        let floors = views.map(|view| {
-            labels.iter().map(|label| history.floor(view, *label)).collect::<Vec<_>>()
-        });
+        let floors =
+            views.map(|view| labels.iter().map(|label| history.floor(view, *label)).collect::<Vec<_>>());
         (labels, floors)
     };
     if labels.is_empty() {
@@ -46,7 +45,10 @@ async fn round(shop: &Shop, random: &mut Random) -> Result<()> {
     let dataset = train(&shop.client, &shop.history, "train", mode, &labels, None).await?;
     let (found, values) = pull(&shop.client, &dataset).await?;
     if found != labels {
-        return Err(Error::violation(format!("the labels of {} are not those that were sent", reference(&dataset))));
+        return Err(Error::violation(format!(
+            "the labels of {} are not those that were sent",
+            reference(&dataset)
+        )));
     }
     let history = shop.history.lock();
     for ((view, floors), values) in views.into_iter().zip(floors).zip(values) {
@@ -88,7 +90,8 @@ pub async fn train(
         snapshot_us,
         spine_name: "spine.arrow".into(),
     };
-    let dataset = client.create_dataset(request, |_| ()).await.map_err(Error::asking("making a training set"))?;
+    let dataset =
+        client.create_dataset(request, |_| ()).await.map_err(Error::asking("making a training set"))?;
     history.lock().training_done(index, dataset.clone());
     Ok(dataset)
 }

@@ -2,6 +2,7 @@
 
 mod full_disk;
 mod kill;
+mod lagging_state;
 mod power;
 mod refusals;
 

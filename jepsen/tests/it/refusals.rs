@@ -71,7 +71,8 @@ async fn a_second_process_on_a_directory_is_told_who_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_of_a_newer_format_is_refused_and_left_as_it_is() {
-    let (directory, server, _) = serving().await;
+    let (directory, server, client) = serving().await;
+    drop(client);
     server.stop().expect("ends in order");
     let store = directory.path().join("store");
     let format = store.join("FORMAT");
@@ -82,7 +83,9 @@ async fn a_directory_of_a_newer_format_is_refused_and_left_as_it_is() {
     let message = error["message"].as_str().unwrap_or_default();
     assert!(message.contains('2') && message.contains("FORMAT"), "{error}");
     fs::write(&format, old).expect("written");
-    start(directory.path()).stop().expect("nothing was touched");
+    let server = start(directory.path());
+    assert_eq!(stored_rows(&server.client().await.expect("answers")).await, 0);
+    server.stop().expect("nothing was touched");
 }
 
 #[tokio::test(flavor = "multi_thread")]
