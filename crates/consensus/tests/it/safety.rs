@@ -15,7 +15,7 @@ fn survives(size: u64, seed: u64, steps: usize) -> Cluster {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn a_lone_voter_loses_no_acknowledged_command_and_keeps_its_times(seed in any::<u64>()) {
@@ -24,7 +24,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
     fn three_voters_lose_no_acknowledged_command_and_keep_their_times(seed in any::<u64>()) {
