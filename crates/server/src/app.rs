@@ -1,6 +1,6 @@
 //! What every service shares: the node, who is asking, and the bounds on work.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use lineate_node::{Node, SystemClock, api::Options};
@@ -87,7 +87,30 @@ impl App {
     }
 }
 
-/// The way a node is opened by this crate.
-pub(crate) fn node_options(data_dir: std::path::PathBuf, shards: Option<u16>) -> Options {
+/// How long the groups of a store may take to elect their leaders.
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(30);
+const ELECTION_POLL: Duration = Duration::from_millis(2);
+
+/// Opens a node and waits until every group has a leader here, so that nobody is served a store that cannot answer.
+///
+/// # Errors
+/// The directory is in use, of a newer release, or damaged; or a group elects no leader in time.
+pub(crate) async fn open_node(data_dir: PathBuf, shards: Option<u16>) -> Result<Node> {
+    let node = Node::open(node_options(data_dir, shards)).await?;
+    let elected = async {
+        while node.status().groups.iter().any(|group| !group.leads) {
+            tokio::time::sleep(ELECTION_POLL).await;
+        }
+    };
+    match tokio::time::timeout(ELECTION_TIMEOUT, elected).await {
+        Ok(()) => Ok(node),
+        Err(_) => {
+            node.shutdown().await?;
+            Err(Error::Stopped("a group of the store elects no leader".into()))
+        }
+    }
+}
+
+fn node_options(data_dir: PathBuf, shards: Option<u16>) -> Options {
     Options { data_dir, shards: shards.unwrap_or(limits::DEFAULT_SHARDS), clock: Arc::new(SystemClock) }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Result,
-    app::{App, node_options},
+    app::{App, open_node},
     listener::Connections,
     principal,
 };
@@ -47,7 +47,7 @@ impl Server {
         let failed = |source| Error::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let node = Node::open(node_options(data_dir, shards)).await?;
+        let node = open_node(data_dir, shards).await?;
         let app = App::new(node.clone(), principal::anonymous());
         Ok(Self { node, connections: Connections::new(app.router()), listener, address })
     }

@@ -198,7 +198,7 @@ mod tests {
         expect![[r#"
             [true,null]
             [-9223372036854775808,9223372036854775807]
-            [0.1,-0.0,"NaN","Infinity","-Infinity",1e300]
+            [0.1,-0.0,"NaN","Infinity","-Infinity",1e+300]
             [0.1,"NaN",16777216.0]
             ["a\"b",null]
             ["AP8="]

@@ -40,7 +40,7 @@ pub(crate) struct RowFile {
 enum Writer {
     Parquet(Box<ArrowWriter<File>>),
     Arrow(Box<ipc::writer::FileWriter<BufWriter<File>>>),
-    Csv(Box<arrow::csv::Writer<BufWriter<File>>>),
+    Csv(BufWriter<File>),
     Ndjson(BufWriter<File>),
 }
 
@@ -91,7 +91,13 @@ impl RowFile {
                 .map_err(|cause| wrong(cause.to_string()))?;
                 Writer::Arrow(Box::new(writer))
             }
-            FileFormat::Csv => Writer::Csv(Box::new(arrow::csv::Writer::new(BufWriter::new(file)))),
+            FileFormat::Csv => {
+                let mut stream = BufWriter::new(file);
+                let names = schema.fields().iter().map(|field| csv_text(field.name()));
+                let header = names.collect::<Vec<_>>().join(",");
+                writeln!(stream, "{header}").map_err(|cause| wrong(cause.to_string()))?;
+                Writer::Csv(stream)
+            }
             FileFormat::Ndjson => Writer::Ndjson(BufWriter::new(file)),
         };
         Ok(Self { path: path.to_owned(), part, writer: Some(writer) })
@@ -102,7 +108,7 @@ impl RowFile {
         let written = match self.writer.as_mut() {
             Some(Writer::Parquet(writer)) => writer.write(batch).map_err(|cause| cause.to_string()),
             Some(Writer::Arrow(writer)) => writer.write(batch).map_err(|cause| cause.to_string()),
-            Some(Writer::Csv(writer)) => writer.write(batch).map_err(|cause| cause.to_string()),
+            Some(Writer::Csv(writer)) => csv(batch, writer).map_err(|cause| cause.to_string()),
             Some(Writer::Ndjson(writer)) => ndjson(batch, writer).map_err(|cause| cause.to_string()),
             None => Ok(()),
         };
@@ -120,10 +126,9 @@ impl RowFile {
                 let inner = writer.into_inner().map_err(|cause: ArrowError| wrong(cause.to_string()))?;
                 inner.into_inner().map_err(|cause| wrong(cause.to_string()))?
             }
-            Writer::Csv(writer) => {
-                writer.into_inner().into_inner().map_err(|cause| wrong(cause.to_string()))?
+            Writer::Csv(writer) | Writer::Ndjson(writer) => {
+                writer.into_inner().map_err(|cause| wrong(cause.to_string()))?
             }
-            Writer::Ndjson(writer) => writer.into_inner().map_err(|cause| wrong(cause.to_string()))?,
         };
         let end = || {
             file.sync_all()?;
@@ -141,6 +146,31 @@ impl Drop for RowFile {
             let _ = fs::remove_file(&self.part);
         }
     }
+}
+
+/// Writes rows as lines of values: a null is nothing, text that is empty or holds a mark is quoted (RFC 4180),
+/// what is nested is JSON.
+fn csv(batch: &RecordBatch, stream: &mut impl Write) -> std::io::Result<()> {
+    let schema = batch.schema();
+    for row in 0..batch.num_rows() {
+        for (position, (field, column)) in schema.fields().iter().zip(batch.columns()).enumerate() {
+            if position != 0 {
+                stream.write_all(b",")?;
+            }
+            match cell::json(field, column, row) {
+                Value::Null => {}
+                Value::String(text) => stream.write_all(csv_text(&text).as_bytes())?,
+                other => stream.write_all(csv_text(&other.to_string()).as_bytes())?,
+            }
+        }
+        stream.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+fn csv_text(text: &str) -> String {
+    let plain = !text.is_empty() && !text.contains([',', '"', '\n', '\r']);
+    if plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
 /// Writes rows as JSON objects, one a line.
@@ -171,7 +201,7 @@ mod tests {
     fn batch() -> RecordBatch {
         let columns: [(&str, ArrayRef); 3] = [
             ("id", Arc::new(Int64Array::from(vec![Some(1), None]))),
-            ("name", Arc::new(StringArray::from(vec!["a,b", "c"]))),
+            ("name", Arc::new(StringArray::from(vec!["a,\"b", ""]))),
             ("at", Arc::new(TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC"))),
         ];
         RecordBatch::try_from_iter(columns).expect("equal lengths")
@@ -199,10 +229,13 @@ mod tests {
         let text = |name: &str| fs::read_to_string(directory.path().join(name)).expect("exists");
         assert_eq!(
             text("rows.ndjson"),
-            "{\"id\":1,\"name\":\"a,b\",\"at\":\"1970-01-01T00:00:00.000000Z\"}\n\
-             {\"id\":null,\"name\":\"c\",\"at\":\"1970-01-01T00:00:00.000001Z\"}\n"
+            "{\"id\":1,\"name\":\"a,\\\"b\",\"at\":\"1970-01-01T00:00:00.000000Z\"}\n\
+             {\"id\":null,\"name\":\"\",\"at\":\"1970-01-01T00:00:00.000001Z\"}\n"
         );
-        assert!(text("rows.csv").starts_with("id,name,at\n1,\"a,b\",1970-01-01T00:00:00"));
+        assert_eq!(
+            text("rows.csv"),
+            "id,name,at\n1,\"a,\"\"b\",1970-01-01T00:00:00.000000Z\n,\"\",1970-01-01T00:00:00.000001Z\n"
+        );
     }
 
     #[test]

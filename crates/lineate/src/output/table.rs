@@ -88,12 +88,15 @@ mod tests {
         table.row(["weather", "26,115", "ok"]);
         table.row(["rösti\n", "7", ""]);
         table.row(["x".repeat(100), "1".into(), "end".into()]);
+        // The indentation matters, so the first line is one that `expect!` may not strip.
+        let text = format!("table\n{}", table.render());
         expect![[r#"
+            table
               NAME                                                                 ROWS   NOTE
               weather                                                            26,115   ok
               rösti                                                                   7
               xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…        1   end
         "#]]
-        .assert_eq(&table.render());
+        .assert_eq(&text);
     }
 }

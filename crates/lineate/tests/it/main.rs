@@ -1,0 +1,9 @@
+//! The binary as people and scripts use it: real processes, a real server on a loopback port, real files.
+
+#![allow(clippy::panic, reason = "a helper that fails its test says why")]
+
+mod errors;
+mod help;
+mod job;
+mod program;
+mod serve;
