@@ -63,7 +63,7 @@ pub(crate) struct Online {
     hot: Vec<Arc<HotShard>>,
     folds: Arc<Notify>,
     /// Lookups that may read segments at once.
-    loads: Semaphore,
+    loads: Arc<Semaphore>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -74,7 +74,7 @@ impl Online {
             plans,
             hot,
             folds,
-            loads: Semaphore::new(limits::LOOKUP_LOADS),
+            loads: Arc::new(Semaphore::new(limits::LOOKUP_LOADS)),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -209,17 +209,16 @@ impl Node {
         if matches!(probed, Probed::Staged) {
             return Ok(None);
         }
-        let permit = self.online().loads.acquire().await.map_err(|_| closed())?;
+        let permit = self.online().loads.clone().acquire_owned().await.map_err(|_| closed())?;
         let blobs = self.blob_use().hold().await;
         let (node, request) = (self.clone(), request.clone());
         let answered = tokio::task::spawn_blocking(move || {
             let reply = node.answer_blocking(&request, &moment);
-            drop(blobs);
+            // Held here, so that they outlive a caller who went away.
+            drop((blobs, permit));
             reply
         });
-        let reply = answered.await?;
-        drop(permit);
-        reply
+        answered.await?
     }
 
     fn answer_blocking(&self, request: &Request, moment: &Moment) -> Result<Option<LookupReply>> {

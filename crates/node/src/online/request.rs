@@ -7,7 +7,7 @@ use std::{
 
 use arrow::array::RecordBatch;
 use lineate_segment::matcher::Cut;
-use lineate_types::{EntityKey, MatchMode, ShardId, TimestampUs};
+use lineate_types::{EntityKey, ShardId, TimestampUs};
 
 use super::plan::OnlinePlan;
 use crate::{Result, ViewPlan};
@@ -85,10 +85,11 @@ impl Keys {
 }
 
 impl Moment {
-    /// The rows of a view that count.
+    /// The rows of a view that count: the view's default mode at the snapshot `as_of`. Where the time asked for is
+    /// `as_of` itself, that is mode `served`: a row committed later is in neither.
     pub(super) fn cut(&self, view: &ViewPlan) -> Cut {
         Cut {
-            mode: MatchMode::Served,
+            mode: view.view.default_mode(),
             default_mode: view.view.default_mode(),
             snapshot: self.as_of,
             ttl: view.view.ttl,
