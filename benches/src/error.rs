@@ -56,6 +56,9 @@ pub enum Error {
     /// The echo server cannot be reached or started.
     #[error("the echo server failed")]
     Echo(#[from] tonic::transport::Error),
+    /// Somebody asked it to end.
+    #[error("stopped before it was done")]
+    Stopped,
     /// The Python environment cannot be made.
     #[error("the Python environment cannot be made")]
     Python(#[from] xtask::Error),

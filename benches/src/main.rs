@@ -13,6 +13,7 @@ use lineate_bench::{
     server,
     workload::{Bench, Skip, Workload},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the flights of 2013 are, unless `LINEATE_FLIGHTS` says.
 const FLIGHTS: &str = "../shared/data/nycflights13";
@@ -75,10 +76,17 @@ struct Shared {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Report(arguments) => write_report(arguments).await,
-        Command::Smoke(shared) => smoke(shared).await,
-        Command::Echo { replies } => echo::serve(&replies).await,
+    let work = async {
+        match Cli::parse().command {
+            Command::Report(arguments) => write_report(arguments).await,
+            Command::Smoke(shared) => smoke(shared).await,
+            Command::Echo { replies } => echo::serve(&replies).await,
+        }
+    };
+    // Dropped early, the work ends its servers and removes its directories.
+    let done = tokio::select! {
+        done = work => done,
+        () = stop_signal() => Err(Error::Stopped),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,6 +94,17 @@ async fn main() -> ExitCode {
             eprintln!("error: {}", explained(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stop_signal() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
 }
 

@@ -161,6 +161,18 @@ pub const fn asked(number: u64, scale: &DataScale) -> Keys {
     }
 }
 
+/// The keys of one lookup in a sweep: card by card, customer and merchant in step. The first lookups, up to the number
+/// of merchants, have no key in common.
+pub const fn swept(number: u64, scale: &DataScale) -> Keys {
+    let (round, customer) = (number / scale.customers, number % scale.customers);
+    Keys { customer: customer as i64, card: (round % CARDS) as i64, merchant: number % scale.merchants }
+}
+
+/// Lookups of a sweep after which every key was asked for.
+pub const fn sweep_length(scale: &DataScale) -> u64 {
+    scale.customers * CARDS
+}
+
 /// The key of a merchant.
 pub fn merchant_id(number: u64) -> String {
     format!("merchant-{number:06}")
@@ -270,6 +282,16 @@ mod tests {
             let keys = asked(number, &SCALE);
             assert!((0..90).contains(&keys.customer) && (0..2).contains(&keys.card) && keys.merchant < 7);
         }
+    }
+
+    #[test]
+    fn a_sweep_asks_for_every_key_and_begins_with_new_ones() {
+        let keys: Vec<_> = (0..sweep_length(&SCALE)).map(|number| swept(number, &SCALE)).collect();
+        let cards: BTreeSet<_> = keys.iter().map(|keys| (keys.customer, keys.card)).collect();
+        let merchants: BTreeSet<_> = keys.iter().map(|keys| keys.merchant).collect();
+        assert_eq!((cards.len(), merchants.len()), (180, 7));
+        let first: BTreeSet<_> = keys.iter().take(7).map(|keys| (keys.customer, keys.merchant)).collect();
+        assert_eq!(first.len(), 7);
     }
 
     #[test]

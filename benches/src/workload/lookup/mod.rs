@@ -1,14 +1,16 @@
 //! Lookups: features of some entities, now. First what is sustained in a closed loop, then latencies in an open loop at
 //! shares of that, of the server, of an echo of its bytes and of Redis, all at the same rates.
 
+mod cold;
 mod measure;
 mod page;
 mod target;
 
 use std::sync::Arc;
 
+use cold::Cold;
 use measure::{Measured, Route, Way, measure};
-use target::{Asked, Lookup, RedisLookup};
+use target::{Asked, Lookup, Order, RedisLookup};
 
 pub(super) use target::entities;
 
@@ -58,7 +60,11 @@ struct Answerers {
 
 pub(super) async fn run(bench: &Bench) -> Result<Section> {
     tell("lookups, loading");
-    let answerers = Answerers::start(bench).await?;
+    let lineate = bench.server(&bench.payments).await?;
+    lineate.ingest(&bench.payments).await?;
+    let cold = cold::first_lookups(bench, &lineate).await?;
+    cold::sweep(bench, &lineate).await?;
+    let answerers = Answerers::start(bench, lineate).await?;
     let mut taken = Vec::new();
     for &entities in &bench.scale.lookup_entities {
         for &connections in &bench.scale.lookup_connections {
@@ -67,7 +73,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Section> {
             taken.push(take(bench, shape, &ways).await?);
         }
     }
-    Ok(page::section(bench, &taken))
+    Ok(page::section(bench, &cold, &taken))
 }
 
 async fn take(bench: &Bench, shape: Shape, ways: &[Way]) -> Result<Taken> {
@@ -94,13 +100,11 @@ async fn take(bench: &Bench, shape: Shape, ways: &[Way]) -> Result<Taken> {
 }
 
 impl Answerers {
-    /// Starts them on the same data, and holds their answers against each other.
-    async fn start(bench: &Bench) -> Result<Self> {
-        let lineate = bench.server(&bench.payments).await?;
-        lineate.ingest(&bench.payments).await?;
+    /// Starts the others on the data of the server, and holds their answers against each other.
+    async fn start(bench: &Bench, lineate: Server) -> Result<Self> {
         let mut replies = Vec::new();
         for &entities in &bench.scale.lookup_entities {
-            let asked = Asked { entities, data: bench.scale.data };
+            let asked = Asked { entities, order: Order::Skewed, data: bench.scale.data };
             replies.push(target::reply(lineate.child().address(), bench.payments.service, asked).await?);
         }
         let echo = echo::start(&bench.own_program, lineate.beside(), &replies)?;
@@ -118,7 +122,7 @@ impl Answerers {
 
     /// Refuses to time answers that differ in the number of values.
     async fn compare(&self, bench: &Bench, redis: &Redis) -> Result<()> {
-        let asked = Asked { entities: 10, data: bench.scale.data };
+        let asked = Asked { entities: 10, order: Order::Skewed, data: bench.scale.data };
         let ours = Lookup { clients: self.lineate.clients(1).await?, service: bench.payments.service, asked };
         let theirs = RedisLookup { connections: vec![redis.connect().await?], asked };
         for number in 0..COMPARED {
@@ -132,7 +136,7 @@ impl Answerers {
 
     /// The ways to ask them, the server first.
     async fn ways(&self, bench: &Bench, shape: Shape) -> Result<Vec<Way>> {
-        let asked = Asked { entities: shape.entities, data: bench.scale.data };
+        let asked = Asked { entities: shape.entities, order: Order::Skewed, data: bench.scale.data };
         let mut ways = Vec::new();
         for (name, child) in [("Lineate", self.lineate.child()), ("echo", &self.echo)] {
             let clients = server::clients(child.address(), shape.connections).await?;

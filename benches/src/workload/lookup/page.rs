@@ -1,6 +1,6 @@
 //! The tables of lookups.
 
-use super::{AtRate, Bench, Measured, Shape, Taken};
+use super::{AtRate, Bench, Cold, Measured, Shape, Taken};
 use crate::{
     data::payments::View,
     load::Spread,
@@ -10,9 +10,10 @@ use crate::{
 /// Below this share of the rate, a rate is not sustained.
 const SUSTAINED: f64 = 0.97;
 
-pub(super) fn section(bench: &Bench, taken: &[Taken]) -> Section {
+pub(super) fn section(bench: &Bench, cold: &[Cold], taken: &[Taken]) -> Section {
     let mut tables = vec![most(bench, taken)];
     tables.extend(taken.iter().map(latencies));
+    tables.push(first(cold));
     let features: usize = View::ALL.iter().map(|view| view.features().len()).sum();
     Section {
         title: "Lookups".into(),
@@ -20,7 +21,8 @@ pub(super) fn section(bench: &Bench, taken: &[Taken]) -> Section {
             format!(
                 "`GetFeatures` of one service over gRPC: {features} features of {} views with different keys, each \
                  loaded with {} rows. A lookup of 100 entities answers {} values. The client is the Rust client, \
-                 which decodes the whole answer; keys are skewed towards some.",
+                 which decodes the whole answer; keys are skewed towards some, and each was asked for before, but in \
+                 the last table.",
                 View::ALL.len(),
                 whole(bench.scale.data.rows_per_view),
                 whole(100 * features as u64),
@@ -103,6 +105,17 @@ fn latencies(taken: &Taken) -> Table {
                 figure(way.cpu_us.median),
             ]);
         }
+    }
+    table
+}
+
+fn first(cold: &[Cold]) -> Table {
+    let mut table = Table::new(
+        "First lookups after the load, of keys nobody asked for before, one after the other",
+        &["entities", "lookups in a run", "p50 ms", "p99 ms"],
+    );
+    for Cold { entities, lookups, p50_ms, p99_ms } in cold {
+        table.row([whole(*entities as u64), whole(*lookups), cell(*p50_ms), cell(*p99_ms)]);
     }
     table
 }

@@ -19,7 +19,17 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) entities: usize,
+    pub(super) order: Order,
     pub(super) data: DataScale,
+}
+
+/// The order in which keys come up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order {
+    /// Some more often than others, as in life.
+    Skewed,
+    /// One after the other; the entity to begin with.
+    Swept(u64),
 }
 
 /// The server, or the echo, which looks the same.
@@ -41,7 +51,10 @@ impl Asked {
     /// The keys of one lookup.
     fn keys(self, number: u64) -> impl Iterator<Item = Keys> + Clone {
         let entities = self.entities as u64;
-        (number * entities..(number + 1) * entities).map(move |entity| payments::asked(entity, &self.data))
+        (number * entities..(number + 1) * entities).map(move |entity| match self.order {
+            Order::Skewed => payments::asked(entity, &self.data),
+            Order::Swept(from) => payments::swept(from + entity, &self.data),
+        })
     }
 }
 
