@@ -1,7 +1,7 @@
 //! The virtual environment of the Python tests: `.venv`, made from `python/requirements.txt` and remade when that
 //! file changes. Its packages are pinned; where they are downloaded from is the machine's affair.
 
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 use crate::{Error, process};
 
@@ -11,6 +11,8 @@ const REQUIREMENTS: &str = "python/requirements.txt";
 const ENVIRONMENT: &str = ".venv";
 /// A copy of the requirements the environment was made from, written last.
 const STAMP: &str = ".venv/requirements.txt";
+/// Names the program to the tests.
+const PROGRAM: &str = "LINEATE_BIN";
 /// The oldest Python the pinned packages run on.
 const OLDEST: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
 
@@ -41,12 +43,16 @@ pub fn prepare(root: &Path) -> Result<(), Error> {
     fs::write(&path, wanted).map_err(|source| Error::File { path, source })
 }
 
-/// Runs the tests under `python/`. Every skip is printed with its reason.
+/// Builds the program and runs the tests under `python/` on it. Every skip is printed with its reason.
 ///
 /// # Errors
-/// When a test fails.
+/// When the program does not build or a test fails.
 pub fn test(root: &Path, arguments: &[String]) -> Result<process::Finished, Error> {
-    process::show(interpreter(root).args(["-m", "pytest", "python", "-rs"]).args(arguments))
+    process::show(process::cargo(root).args(["build", "--locked", "--package", "lineate"]))?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |path| root.join(path));
+    let mut pytest = interpreter(root);
+    pytest.env(PROGRAM, target.join("debug/lineate"));
+    process::show(pytest.args(["-m", "pytest", "python", "-rs"]).args(arguments))
 }
 
 fn interpreter(root: &Path) -> std::process::Command {
