@@ -6,7 +6,8 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -85,7 +86,7 @@ impl DataDir {
             }
             (None, OpenMode::Existing) => return Err(without_format(path)?),
         };
-        let mut directory = Self { path: path.to_owned(), lock, format, created };
+        let directory = Self { path: path.to_owned(), lock, format, created };
         directory.empty_tmp()?;
         directory.write_lock(None)?;
         Ok(directory)
@@ -109,6 +110,15 @@ impl DataDir {
     /// Whether this opening made the store.
     pub fn created(&self) -> bool {
         self.created
+    }
+
+    /// Bytes that can still be written to the directory's file system.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn available_bytes(&self) -> Result<u64> {
+        fs4::available_space(&self.path)
+            .map_err(|source| Error::io("look at the space of", &self.path, source))
     }
 
     /// Where the Raft log is.
@@ -135,23 +145,20 @@ impl DataDir {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the address is not one line; fails where the operating system refuses.
-    pub fn set_address(&mut self, address: &str) -> Result<()> {
+    pub fn set_address(&self, address: &str) -> Result<()> {
         if address.is_empty() || address.contains(char::is_control) || address.len() > 256 {
             return Err(Error::invalid(format!("`{address:?}` is not an address; expected `host:port`")));
         }
         self.write_lock(Some(address))
     }
 
-    fn write_lock(&mut self, address: Option<&str>) -> Result<()> {
+    fn write_lock(&self, address: Option<&str>) -> Result<()> {
         let mut text = format!("pid {}\n", std::process::id());
         if let Some(address) = address {
             text.push_str(&format!("address {address}\n"));
         }
-        let lock = &mut self.lock;
-        let written = lock
-            .set_len(0)
-            .and_then(|()| lock.seek(SeekFrom::Start(0)))
-            .and_then(|_| lock.write_all(text.as_bytes()));
+        let written = self.lock.write_all_at(text.as_bytes(), 0);
+        let written = written.and_then(|()| self.lock.set_len(text.len() as u64));
         written.map_err(|source| Error::io("write", self.path.join(LOCK), source))
     }
 

@@ -22,9 +22,12 @@ const SECTOR: u64 = 512;
 pub enum DiskFault {
     /// Nothing: the operation succeeds. Useful to place a later fault.
     None,
+    /// No space is left, and a write leaves nothing behind.
+    FullAtOnce,
     /// No space is left. A write leaves about the first half of its sectors behind.
     Full,
-    /// The device fails. A write leaves about the first half of its sectors behind, a sync leaves the durable state unknown.
+    /// The device fails. A write leaves about the first half of its sectors behind; after a failed sync what was
+    /// written can still be read, and no later sync makes it durable unless it is written again.
     Fails,
 }
 
@@ -54,6 +57,9 @@ struct Node {
     bytes: Vec<u8>,
     durable: Vec<u8>,
     dirty_sectors: BTreeSet<u64>,
+    /// Written before a sync that failed, and not since: later syncs leave them out, as a kernel does that has
+    /// reported the failure once.
+    forgotten_sectors: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -120,7 +126,7 @@ impl MemDisk {
     pub fn replace(&self, path: &Path, bytes: Vec<u8>) {
         let mut state = self.lock();
         let Some(node) = state.names.get(path).copied() else { return };
-        state.nodes.insert(node, Node { durable: bytes.clone(), bytes, dirty_sectors: BTreeSet::new() });
+        state.nodes.insert(node, Node { durable: bytes.clone(), bytes, ..Node::default() });
     }
 
     /// Loses a file, durably: damage done by the disk itself.
@@ -148,7 +154,7 @@ impl State {
         self.operations += 1;
         match self.faults.pop_front() {
             None | Some(DiskFault::None) => Ok(()),
-            Some(DiskFault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(DiskFault::Full | DiskFault::FullAtOnce) => Err(io::ErrorKind::StorageFull.into()),
             Some(DiskFault::Fails) => Err(io::Error::other("the device failed")),
         }
     }
@@ -194,26 +200,37 @@ impl Node {
     }
 
     fn mark_dirty(&mut self, from: u64, to: u64) {
-        self.dirty_sectors.extend(from / SECTOR..to.div_ceil(SECTOR));
+        let sectors = from / SECTOR..to.div_ceil(SECTOR);
+        self.forgotten_sectors.retain(|sector| !sectors.contains(sector));
+        self.dirty_sectors.extend(sectors);
     }
 
     fn sync(&mut self) {
-        self.durable.clone_from(&self.bytes);
-        self.dirty_sectors.clear();
+        self.durable.resize(self.bytes.len(), 0);
+        for sector in std::mem::take(&mut self.dirty_sectors) {
+            self.make_durable(sector);
+        }
+    }
+
+    fn fail_sync(&mut self) {
+        self.forgotten_sectors.append(&mut self.dirty_sectors);
+    }
+
+    fn make_durable(&mut self, sector: u64) {
+        let start = usize::try_from(sector * SECTOR).unwrap_or(usize::MAX);
+        let end = start.saturating_add(SECTOR as usize).min(self.durable.len()).min(self.bytes.len());
+        if let (Some(from), Some(to)) = (self.bytes.get(start..end), self.durable.get_mut(start..end)) {
+            to.copy_from_slice(from);
+        }
     }
 
     fn crash(&mut self, seed: &mut Seed) {
         let length = if seed.chance(500) { self.bytes.len() } else { self.durable.len() };
         self.durable.resize(length, 0);
+        self.dirty_sectors.append(&mut self.forgotten_sectors);
         for sector in std::mem::take(&mut self.dirty_sectors) {
-            let start = usize::try_from(sector * SECTOR).unwrap_or(usize::MAX);
-            let end = start.saturating_add(SECTOR as usize).min(length).min(self.bytes.len());
-            let (Some(from), Some(to)) = (self.bytes.get(start..end), self.durable.get_mut(start..end))
-            else {
-                continue;
-            };
             if seed.chance(500) {
-                to.copy_from_slice(from);
+                self.make_durable(sector);
             }
         }
         self.bytes.clone_from(&self.durable);
@@ -353,8 +370,13 @@ impl DiskFile for MemFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.with(|state, node| {
+            let at_once = state.faults.front() == Some(&DiskFault::FullAtOnce);
             let fault = state.take_fault();
-            let written = if fault.is_err() { first_half(offset, bytes) } else { bytes };
+            let written = match fault {
+                Ok(()) => bytes,
+                Err(_) if at_once => &[],
+                Err(_) => first_half(offset, bytes),
+            };
             state.check_capacity(node, offset + written.len() as u64)?;
             node_mut(state, node)?.write(offset, written);
             fault
@@ -379,9 +401,14 @@ impl DiskFile for MemFile {
 
     fn sync(&self) -> io::Result<()> {
         self.with(|state, node| {
-            state.take_fault()?;
-            node_mut(state, node)?.sync();
-            Ok(())
+            let fault = state.take_fault();
+            let node = node_mut(state, node)?;
+            if fault.is_err() {
+                node.fail_sync()
+            } else {
+                node.sync()
+            }
+            fault
         })
     }
 }

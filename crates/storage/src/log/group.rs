@@ -245,6 +245,12 @@ impl<'a, T> Draft<'a, T> {
             )));
         }
         let keep_tail = self.term(cut.index) == Some(cut.term);
+        if !keep_tail && cut.index <= self.hard_state.commit {
+            return Err(Error::invalid(format!(
+                "a cut of group {group} at {} with term {} contradicts a committed entry",
+                cut.index, cut.term
+            )));
+        }
         if !keep_tail {
             self.tail.clear();
             self.tail_from = cut.index + 1;

@@ -5,7 +5,7 @@
 //! - batches survive in order: a later batch never survives an earlier one that was acknowledged;
 //! - indexes of a group are contiguous from its cut to its last entry, terms never fall;
 //! - a hard state never goes back: not in term, not in commit, and a vote never changes within a term;
-//! - an entry at or below the commit index is never overwritten;
+//! - an entry at or below the commit index is never overwritten, nor contradicted by a cut;
 //! - what breaks a rule is refused whole, before a byte is written.
 //!
 //! Deliberately absent: what a payload means, elections, removal of a group.

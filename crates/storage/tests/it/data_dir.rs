@@ -43,7 +43,7 @@ fn a_store_is_made_once_and_keeps_its_shards_and_its_id() {
 fn a_second_opening_is_told_who_holds_the_store_and_what_to_do() {
     let parent = tempfile::tempdir().expect("a directory");
     let path = parent.path().join("store");
-    let mut held = DataDir::open(&path, CREATE).expect("makes");
+    let held = DataDir::open(&path, CREATE).expect("makes");
     let described = |error: Error| {
         let text = error.to_string();
         assert!(matches!(error, Error::Locked { .. }), "{text}");

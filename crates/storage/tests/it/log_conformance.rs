@@ -163,11 +163,18 @@ fn what_breaks_a_rule_is_refused_whole(log: &dyn RaftLog) {
         ("a term that goes back", set_hard_state(log, 1, 1, 2)),
         ("a second vote in a term", set_hard_state(log, 2, 2, 2)),
         ("a commit beyond the log", set_hard_state(log, 2, 1, 5)),
+        ("a cut that contradicts a committed entry", cut(log, 2, 3)),
         ("the greatest index", cut(log, u64::MAX, 9)),
     ];
     for (what, result) in refused {
         assert!(matches!(result, Err(Error::Invalid { .. })), "{what}: {result:?}");
     }
+    let lifted = GroupBatch {
+        cut: Some(Cut { index: 4, term: 2 }),
+        hard_state: Some(HardState { term: 2, vote: 1, commit: 3 }),
+        ..GroupBatch::new(GROUP)
+    };
+    assert!(log.append(&LogBatch::of(lifted)).is_err(), "a commit behind the cut of its own batch");
     let good = part(GroupId(1), entries(1..=1, 1));
     let bad = part(GROUP, entries(9..=9, 2));
     assert!(log.append(&LogBatch { parts: vec![good, bad] }).is_err());

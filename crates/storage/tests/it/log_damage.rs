@@ -92,6 +92,8 @@ fn every_byte_of_an_acknowledged_frame_counts_even_of_the_last_one() {
     // The mark of the last frame is 16 bytes at the start of a sector; the frame ends before it.
     let mark = end_of_content(&bytes) - 1;
     let mark = mark - mark % 512;
+    let is_mark = bytes[mark..].starts_with(b"LNMK") && end_of_content(&bytes) - mark <= 16;
+    assert!(is_mark, "an acknowledged append leaves its mark, and nothing else stands behind it");
     let frame_end = end_of_content(&bytes[..mark]);
     for offset in frame_end - 700..frame_end {
         let copy = damaged(&disk, &last, |bytes| bytes[offset] ^= 0x10);
@@ -135,6 +137,25 @@ fn two_files_in_each_others_place_are_refused() {
     let other = disk.bytes(&all[1]).expect("is there");
     let copy = damaged(&disk, &all[0], |bytes| *bytes = other);
     assert_corrupt(&copy, "swapped");
+}
+
+#[test]
+fn a_file_of_the_same_shape_from_another_life_of_the_store_is_refused() {
+    let lives = ["first", "other"].map(|text| {
+        let disk = MemDisk::new();
+        let log = open(&disk);
+        for index in 1..=30 {
+            let batch = LogBatch::of(part(GROUP, vec![entry(index, 1, &text.repeat(150))]));
+            log.append(&batch).expect("appends");
+        }
+        disk
+    });
+    let [first, other] = lives;
+    for file in files(&first) {
+        let foreign = other.bytes(&file).expect("is there");
+        let copy = damaged(&first, &file, |bytes| *bytes = foreign);
+        assert_corrupt(&copy, &format!("{file:?}"));
+    }
 }
 
 #[test]

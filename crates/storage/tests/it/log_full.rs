@@ -65,7 +65,7 @@ fn a_write_refused_half_way_leaves_nothing_behind() {
             let model = Model::of(&log);
             let long = LogBatch::of(part(GROUP, vec![entry(2, 1, &"long ".repeat(1_000))]));
             // The write fails half way, and so does clearing what it left.
-            disk.inject([DiskFault::Full, DiskFault::Full]);
+            disk.inject([DiskFault::Full, DiskFault::FullAtOnce]);
             assert!(matches!(log.append(&long), Err(Error::Full { .. })));
             assert_eq!(Model::of(&log), model);
             if shorter {

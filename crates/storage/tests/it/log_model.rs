@@ -33,13 +33,13 @@ pub(crate) struct Change {
     new_term: bool,
     commit: Option<u64>,
     conf: Option<u8>,
-    /// How much of the log goes, in 8ths; more than 8 is a snapshot from ahead.
+    /// How much of the log goes, in 8ths; 9 is a snapshot from ahead, more one that conflicts with the log.
     cut: Option<u64>,
 }
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
     let append = prop::option::weighted(0.8, (0_u64..4, 1_u64..6, 0_usize..1_500));
-    let cut = prop::option::weighted(0.15, 0_u64..10);
+    let cut = prop::option::weighted(0.15, 0_u64..12);
     let commit = prop::option::weighted(0.5, 0_u64..10);
     let conf = prop::option::weighted(0.05, any::<u8>());
     (0_u32..4, append, prop::bool::weighted(0.1), commit, conf, cut).prop_map(
@@ -108,9 +108,13 @@ impl Group {
 
     fn cut(&mut self, eighths: u64) -> Cut {
         let old = self.state.cut;
-        let index = old.index + (self.state.last_index - old.index) * eighths / 8 + u64::from(eighths > 8);
+        let (eighths, conflicts) = if eighths > 9 { (4, true) } else { (eighths, false) };
+        let length = self.state.last_index - old.index;
+        let index = if eighths > 8 { self.state.last_index + 1 } else { old.index + length * eighths / 8 };
         let same = self.entries.get(&index).map(|(term, _)| *term);
-        let cut = Cut { index, term: same.unwrap_or(self.last_term()) };
+        let conflicts = conflicts && index > self.state.hard_state.commit;
+        let same = same.filter(|_| !conflicts);
+        let cut = Cut { index, term: same.unwrap_or(self.last_term() + 1) };
         if index <= old.index {
             return cut;
         }

@@ -134,3 +134,44 @@ fn read_head(records: &[Record<'_>]) -> Option<BTreeMap<GroupId, GroupState>> {
     }
     Some(states)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::file::format::Place;
+    use crate::log::file::frame::FrameBuilder;
+
+    fn frame_of(kind: FrameKind, records: &[(RecordHeader, &[u8])], take: impl FnOnce(&Frame<'_>)) {
+        let unit = Place { sequence: 1, offset: 512 };
+        let mut builder = FrameBuilder::new(unit, 0, Vec::new());
+        for (header, payload) in records {
+            builder.push(header, payload);
+        }
+        let built = builder.finish(kind, 1, &[0; 32]);
+        take(&Frame::read(unit, &built.bytes, 1, &[0; 32]).expect("verifies"));
+    }
+
+    #[test]
+    fn a_head_that_differs_from_the_files_before_it_is_refused() {
+        let mut replay = Replay::default();
+        let entry =
+            RecordHeader { kind: RecordKind::Entry, group: GroupId(1), index: 1, term: 1, payload_bytes: 1 };
+        frame_of(FrameKind::Head, &[], |head| assert_eq!(replay.take(1, head), Ok(())));
+        frame_of(FrameKind::Batch, &[(entry, b"x")], |batch| assert_eq!(replay.take(1, batch), Ok(())));
+        frame_of(FrameKind::Head, &[], |head| assert!(replay.take(2, head).is_err()));
+        let group = RecordHeader { kind: RecordKind::Group, payload_bytes: 16, ..entry };
+        frame_of(FrameKind::Head, &[(group, &[0; 16])], |head| assert_eq!(replay.take(2, head), Ok(())));
+    }
+
+    #[test]
+    fn an_entry_that_is_in_no_file_is_missed() {
+        let mut replay = Replay::default();
+        let group =
+            RecordHeader { kind: RecordKind::Group, group: GroupId(1), index: 2, term: 1, payload_bytes: 16 };
+        frame_of(FrameKind::Head, &[(group, &[0; 16])], |head| assert_eq!(replay.take(5, head), Ok(())));
+        let moved = RecordHeader { kind: RecordKind::Moved, index: 1, payload_bytes: 0, ..group };
+        frame_of(FrameKind::Moves, &[(moved, b"")], |moves| assert_eq!(replay.take(5, moves), Ok(())));
+        let refusal = replay.finish().expect_err("entry 2 is nowhere");
+        assert!(refusal.contains("entry 2 of group 1"), "{refusal}");
+    }
+}
