@@ -117,18 +117,25 @@ class Server:
     process: subprocess.Popen
     directory: Path
     address: str
+    ended: bool = False
 
     @property
     def client(self) -> Lineate:
         """The program, asking this server."""
         return Lineate(self.directory, ("--addr", self.address))
 
-    def stop(self) -> str:
-        """Asks it to finish what is under way and to end. Gives its log."""
+    def stop(self) -> None:
+        """Asks it to finish what is under way and to end."""
+        self.ended = True
         self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=DEADLINE_S)
-        assert self.process.returncode == 0, log.decode()
-        return log.decode()
+        assert self.process.wait(DEADLINE_S) == 0, (self.directory / "server.log").read_text()
+
+
+    def kill(self) -> None:
+        """Ends it as a power cut of the process would."""
+        self.ended = True
+        self.process.kill()
+        self.process.wait()
 
 
 @contextlib.contextmanager
@@ -143,10 +150,8 @@ def serving(directory: Path, data_dir: str = "store") -> Iterator[Server]:
     try:
         server = Server(process, directory, _started(process, log)["address"])
         yield server
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(DEADLINE_S)
-            assert process.returncode == 0, log.read_text()
+        if not server.ended:
+            server.stop()
         assert not PANIC.search(log.read_text()), log.read_text()
     finally:
         process.kill()

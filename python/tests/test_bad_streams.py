@@ -311,8 +311,7 @@ def test_what_was_acknowledged_is_there_after_a_restart(tmp_path):
         rows = stock.sale(sku="kept", sold=42)
         assert server.client.json("push", "sales", stdin=rows)["rows"] == 1
         before = server.client.rows()
-        server.process.kill()
-        server.process.wait()
+        server.kill()
     store = Lineate(tmp_path)
     answer = store.json("get", "shelf", "--entity", "sku=kept,site=7")
     assert answer["entities"][0]["features"]["sales__sold"]["value"] == 42
