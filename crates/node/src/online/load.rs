@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use lineate_segment::{
+    matcher::Cut,
     run::{KeyRef, RowSource, RunKeys},
     segment::{Segment, SegmentInfo},
 };
@@ -22,8 +23,9 @@ use crate::{Error, Node, Result};
 type SealedPlace = (usize, u32);
 
 impl Node {
-    /// Entries of some keys of a view, read from segments and, if they are of now, kept. The caller holds the
-    /// blobs.
+    /// Entries of some keys of a view, read from segments and, if they are of now, kept. `cut` says which rows
+    /// count: for now that of the view's entries, else that of the moment, as for runs in memory. The caller
+    /// holds the blobs.
     ///
     /// # Errors
     /// A segment is missing or damaged.
@@ -32,6 +34,7 @@ impl Node {
         shape: &ViewShape,
         shard: ShardId,
         keys: &[&EntityKey],
+        cut: &Cut,
         moment: &Moment,
     ) -> Result<Vec<SharedEntry>> {
         let hot = self.online().hot(shard);
@@ -42,7 +45,7 @@ impl Node {
         let segments = infos.iter().map(|info| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
         let mut loaded = Vec::with_capacity(keys.len());
         for keys in keys.chunks(limits::LOAD_KEYS) {
-            loaded.extend(read(&segments, shape, keys, ticket, moment)?);
+            loaded.extend(read(&segments, shape, keys, cut, ticket, moment)?);
         }
         if moment.is_now {
             hot.keep(shape.id, ticket, keys.iter().copied().zip(&loaded));
@@ -70,6 +73,7 @@ fn read(
     segments: &[Arc<Segment>],
     shape: &ViewShape,
     keys: &[&EntityKey],
+    cut: &Cut,
     ticket: Ticket,
     moment: &Moment,
 ) -> Result<Vec<SharedEntry>> {
@@ -82,7 +86,7 @@ fn read(
         runs.push(segment.keys_of(distinct.iter().filter(|key| buckets.contains(&key.bucket)).copied())?);
     }
     let skylines: Vec<Skyline<SealedPlace>> =
-        distinct.iter().map(|key| skyline(&runs, *key, shape, moment)).collect();
+        distinct.iter().map(|key| skyline(&runs, *key, cut, moment)).collect();
     let sources: Vec<&dyn RowSource> = segments.iter().map(|segment| segment.as_ref() as _).collect();
     let packed = with_values(shape, &skylines, &sources)?;
     let entries: Vec<SharedEntry> =
@@ -96,17 +100,11 @@ fn read(
 }
 
 /// The contenders of a key over all runs; one row where one time is asked for.
-fn skyline(
-    runs: &[Arc<RunKeys>],
-    key: KeyRef<'_>,
-    shape: &ViewShape,
-    moment: &Moment,
-) -> Skyline<SealedPlace> {
-    let cut = shape.cut();
+fn skyline(runs: &[Arc<RunKeys>], key: KeyRef<'_>, cut: &Cut, moment: &Moment) -> Skyline<SealedPlace> {
     let of_runs = |from, most| {
         let parts = runs.iter().enumerate().filter_map(|(number, run)| {
             let position = run.keys().find(key)?;
-            Some(Skyline::of_run(run, position, &cut, from, most).map(|row| (number, row)))
+            Some(Skyline::of_run(run, position, cut, from, most).map(|row| (number, row)))
         });
         Skyline::merge(parts.collect(), from, most)
     };

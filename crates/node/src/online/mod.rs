@@ -229,16 +229,16 @@ impl Node {
         }
         let Findings { mut views, missing, .. } = findings;
         for ((number, shard), entities) in missing {
-            let view = request.plan.views.get(number);
-            let Some(((view, rows), keys)) = view
-                .zip(views.get_mut(number))
-                .and_then(|(view, rows)| Some(((view, rows), request.keys.get(view.keys)?)))
-            else {
-                continue;
+            let view = request.plan.views.get(number).zip(request.plan.service.views.get(number));
+            let Some(((view, view_plan), rows)) = view.zip(views.get_mut(number)) else { continue };
+            let Some(keys) = request.keys.get(view.keys) else { continue };
+            let cut = match moment.is_now {
+                true => view.shape.cut(),
+                false => moment.cut(view_plan),
             };
             let missing = entities.iter().filter_map(|entity| Some((*entity, keys.get(*entity)?)));
             let (entities, keys): (Vec<usize>, Vec<_>) = missing.unzip();
-            let entries = self.load_entries(&view.shape, shard, &keys, moment)?;
+            let entries = self.load_entries(&view.shape, shard, &keys, &cut, moment)?;
             for (entity, entry) in entities.into_iter().zip(&entries) {
                 rows.take_entry(entity, entry, moment.at);
             }

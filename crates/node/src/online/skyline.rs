@@ -2,8 +2,8 @@
 //!
 //! A row can win at some T >= `from` only if no row of higher rank is visible as early as it is. What is left
 //! ascends by rank and by visibility alike, so the winner at T is the last row visible at T: one binary search.
-//! Every lookup asks in mode `served`, where a row is visible no earlier than its commit: with T = S nothing
-//! else needs to be compared.
+//! Entries are of mode `served`, where a row is visible no earlier than its commit: with T = S nothing else needs
+//! to be compared. For other modes the cut leaves out what its snapshot does not hold.
 
 use std::{cmp::Reverse, collections::VecDeque};
 
@@ -96,14 +96,14 @@ impl<P> Skyline<P> {
 impl Skyline<u32> {
     /// The contenders among the rows of the key at a position of a run; their places are row numbers.
     pub(super) fn of_run(run: &RunKeys, position: usize, cut: &Cut, from: TimestampUs, most: usize) -> Self {
-        let descending = run.rows_of(position).rev().map(|index| {
+        let descending = run.rows_of(position).rev().filter_map(|index| {
             let rank = run.rank(index);
-            Contender {
+            (rank.commit_time <= cut.snapshot).then(|| Contender {
                 visible_at: cut.visible_at(&rank),
                 rank,
                 deleted: run.is_deleted(index),
                 place: run.row_number(position, index),
-            }
+            })
         });
         Self::of(descending, from, FOREVER, most)
     }

@@ -2,7 +2,7 @@
 
 use lineate_types::limits;
 
-use crate::store::{compact, line, load, look, open, push, seal, values, view};
+use crate::store::{compact, happened, line, load, look, look_at, open, push, seal, values, view};
 
 fn ids(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("key-{number}")).collect()
@@ -61,5 +61,26 @@ async fn the_bound_on_bytes_holds_and_costs_misses_only() {
         assert!(stats.bytes <= stats.capacity_bytes && stats.capacity_bytes <= 16 * 1_024, "{stats:?}");
     }
     assert!(node.cache_stats().evictions > 0);
+    node.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_at_another_time_depends_on_rows_and_not_on_where_they_lie() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), limits::CACHE_BYTES).await;
+    let ids = ids(4);
+    for value in 1..4 {
+        push(&node, &view(&node), ids.iter().map(|id| line(id, value)).collect()).await;
+    }
+    let times = [Some(happened(0)), Some(happened(2)), Some(happened(9)), Some(node.now())];
+    let mut in_memory = Vec::new();
+    for at in times {
+        in_memory.push(values(&look_at(&node, &ids, at).await));
+    }
+    seal(&node).await;
+    for (at, in_memory) in times.into_iter().zip(in_memory) {
+        assert_eq!(values(&look_at(&node, &ids, at).await), in_memory, "at {at:?}");
+    }
+    assert_eq!((node.cache_stats().hits, node.cache_stats().entries), (0, 0));
     node.shutdown().await.expect("stops");
 }

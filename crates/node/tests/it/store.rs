@@ -45,9 +45,14 @@ pub(crate) fn view(node: &Node) -> ViewDefinition {
     node.catalog().view(&name("p"), &"counters".parse().expect("a name")).expect("defined").clone()
 }
 
+/// The event time of a value.
+pub(crate) fn happened(value: i64) -> TimestampUs {
+    TimestampUs(1_700_000_000_000_000 + value)
+}
+
 /// A row whose event time is so many microseconds after a fixed time in the past: the greatest value wins.
 pub(crate) fn line(id: &str, value: i64) -> String {
-    let happened = TimestampUs(1_700_000_000_000_000 + value);
+    let happened = happened(value);
     format!("{{\"id\": \"{id}\", \"happened\": \"{happened}\", \"value\": {value}, \"label\": \"{id}\"}}\n")
 }
 
@@ -83,12 +88,16 @@ pub(crate) async fn compact(node: &Node) {
 }
 
 pub(crate) async fn look(node: &Node, ids: &[String]) -> LookupReply {
+    look_at(node, ids, None).await
+}
+
+pub(crate) async fn look_at(node: &Node, ids: &[String], at: Option<TimestampUs>) -> LookupReply {
     let ids = Arc::new(StringArray::from(ids.to_vec())) as _;
     let request = LookupRequest {
         project: None,
         service: "s".parse().expect("a name"),
         entities: RecordBatch::try_from_iter([("id", ids)]).expect("a table"),
-        at: None,
+        at,
     };
     node.lookup(&request).await.expect("answers")
 }
