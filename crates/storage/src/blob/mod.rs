@@ -3,7 +3,7 @@
 //! Invariants, the same for every implementation:
 //! - a blob is there wholly or not at all, and durably once [`BlobWriter::finish`] returns;
 //! - writing the same bytes twice gives the same blob;
-//! - a blob that is shorter than it was, or gone while it is read, is [`Error::Corrupt`](crate::Error::Corrupt).
+//! - a blob that is shorter than it was, or gone while it is read, is [`Error::Corrupt`].
 //!
 //! Deliberately absent: who still needs a blob (callers delete), and checking the hash on every partial read
 //! (readers check what they read by the checksums of its format; [`BlobStore::verify`] re-hashes all of it).
@@ -35,7 +35,7 @@ pub trait BlobWriter: Write + Send {
     /// Names the blob and makes it durable.
     ///
     /// # Errors
-    /// [`Error::Full`](crate::Error::Full) where the disk is full; nothing is left of the blob then.
+    /// [`Error::Full`] where the disk is full; nothing is left of the blob then.
     fn finish(self: Box<Self>) -> Result<BlobInfo>;
 }
 
@@ -47,8 +47,8 @@ pub trait BlobFile: Send + Sync {
     /// Exactly `length` bytes from `offset` on.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) where the range ends beyond the blob,
-    /// [`Error::Corrupt`](crate::Error::Corrupt) where the file is shorter than it was when it was opened.
+    /// [`Error::Invalid`] where the range ends beyond the blob,
+    /// [`Error::Corrupt`] where the file is shorter than it was when it was opened.
     fn read_at(&self, offset: u64, length: usize) -> Result<Bytes>;
 
     /// Whether the blob has no bytes.
@@ -62,7 +62,7 @@ pub trait BlobStore: Send + Sync {
     /// Begins a blob.
     ///
     /// # Errors
-    /// [`Error::Full`](crate::Error::Full) where the disk is full.
+    /// [`Error::Full`] where the disk is full.
     fn writer(&self) -> Result<Box<dyn BlobWriter>>;
 
     /// Stores bytes that are in memory.
@@ -78,13 +78,13 @@ pub trait BlobStore: Send + Sync {
     /// Opens a blob.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) where it is not here.
+    /// [`Error::NotFound`] where it is not here.
     fn open(&self, hash: &Hash) -> Result<Arc<dyn BlobFile>>;
 
     /// All bytes of a blob, for small ones. They are verified against the hash.
     ///
     /// # Errors
-    /// As [`BlobStore::open`], and [`Error::Corrupt`](crate::Error::Corrupt) where they do not verify.
+    /// As [`BlobStore::open`], and [`Error::Corrupt`] where they do not verify.
     fn read(&self, hash: &Hash) -> Result<Bytes> {
         let file = self.open(hash)?;
         let length = usize::try_from(file.len()).map_err(|_| {
@@ -98,7 +98,7 @@ pub trait BlobStore: Send + Sync {
     /// Reads a whole blob again, piece by piece, and compares its hash with its name.
     ///
     /// # Errors
-    /// As [`BlobStore::open`], and [`Error::Corrupt`](crate::Error::Corrupt) where they differ.
+    /// As [`BlobStore::open`], and [`Error::Corrupt`] where they differ.
     fn verify(&self, hash: &Hash) -> Result<BlobInfo> {
         let file = self.open(hash)?;
         let (mut hasher, mut offset) = (Hasher::new(), 0_u64);
