@@ -1,6 +1,9 @@
 //! Opening and closing a node, and proposing to its groups.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use lineate_consensus::{Driver, Handle, StateMachine};
@@ -15,7 +18,7 @@ use lineate_storage::{
     kv::{OrderedKv, SledKv, SledOptions},
     log::{FileLog, LogOptions, RaftLog},
 };
-use lineate_types::{GroupId, Principal, ShardId, TimestampUs, limits};
+use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs, limits};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +60,11 @@ struct Inner {
 
 /// The only peer of every group, until there are clusters.
 const PEER: u64 = 1;
+/// The index a log begins after.
+const FOUNDING_INDEX: u64 = 1;
+/// How often a group is asked whether it has caught up, each time as long as consensus is patient.
+const CATCH_UP_ATTEMPTS: usize = 100;
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of one file of the Raft log.
 const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of the newest log entries kept in memory.
@@ -81,6 +89,7 @@ impl Node {
     pub async fn open_with_cache(options: Options, cache_bytes: usize) -> Result<Self> {
         let inner = tokio::task::spawn_blocking(move || Inner::open(options, cache_bytes)).await??;
         let node = Self { inner: Arc::new(inner) };
+        node.catch_up().await?;
         node.resume_loads().await?;
         let stop = &node.inner.stop;
         let tasks = [
@@ -89,6 +98,23 @@ impl Node {
         ];
         node.inner.background.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(node)
+    }
+
+    /// Waits until every group leads and has applied what its log holds: before that, no manifest says which blobs
+    /// are needed.
+    async fn catch_up(&self) -> Result<()> {
+        let groups = [GroupId::META].into_iter().chain(self.shard_ids().map(ShardId::group));
+        for group in groups {
+            let mut attempt = 1;
+            while let Err(error) = self.consensus().read(group).await {
+                if error.kind() != ErrorKind::Unavailable || attempt == CATCH_UP_ATTEMPTS {
+                    return Err(error.into());
+                }
+                attempt += 1;
+                tokio::time::sleep(CATCH_UP_PAUSE).await;
+            }
+        }
+        Ok(())
     }
 
     /// Stops the background work and the groups, and gives the directory free.
@@ -192,6 +218,19 @@ impl Node {
         self.inner.clock.now()
     }
 
+    /// Refuses to take more data while the disk is nearly full: the rest of it is for finishing what was taken.
+    pub(crate) fn check_space(&self) -> Result<()> {
+        let available = self.inner.dir.available_bytes()?;
+        if available >= limits::RESERVED_DISK_BYTES {
+            return Ok(());
+        }
+        Err(Error::ResourceExhausted(format!(
+            "the disk of {} has {available} bytes left and {} are kept free; free space, no restart is needed",
+            self.inner.dir.path().display(),
+            limits::RESERVED_DISK_BYTES
+        )))
+    }
+
     /// Proposes to the meta group and gives its answer with the commit time.
     ///
     /// # Errors
@@ -201,6 +240,13 @@ impl Node {
         principal: &Principal,
         command: MetaCommand,
     ) -> Result<(MetaReply, TimestampUs)> {
+        let finishes_something = matches!(
+            command,
+            MetaCommand::CommitLoad(_) | MetaCommand::AbortLoad { .. } | MetaCommand::RecordSeal { .. }
+        );
+        if !finishes_something {
+            self.check_space()?;
+        }
         let agent = self.inner.sealed_texts.agent(principal)?;
         let request = MetaRequest { principal: principal.clone(), agent, command };
         let reply = self.inner.consensus.propose(GroupId::META, Bytes::from(codec::encode(&request))).await?;
@@ -327,7 +373,8 @@ impl Inner {
 /// Refuses a state that the log can no longer bring up to date: entries behind the cut are gone.
 fn check_covered(log: &dyn RaftLog, group: GroupId, applied: u64) -> Result<()> {
     let cut = log.state(group).map_or(0, |state| state.cut.index);
-    if applied < cut {
+    // A log begins behind its founding entry, which changes no state.
+    if applied < cut && cut > FOUNDING_INDEX {
         return Err(Error::Corrupt(format!(
             "the state of group {group} stands at entry {applied} and the log begins after {cut}; restore the store from a backup (a damaged state is kept in a `quarantine-` directory beside it)"
         )));

@@ -54,6 +54,7 @@ impl Node {
                 limits::BATCH_ROWS
             )));
         }
+        self.check_space()?;
         if let Some(position) = position {
             self.check_position(principal, position)?;
         }

@@ -99,7 +99,9 @@ pub(crate) struct Replica<M> {
     machine: Shared<M>,
     kv: Arc<dyn OrderedKv>,
     tree: String,
-    applied: StoredPosition,
+    /// Where the stored state stands. Entries without commands change no state, so they need not be stored: they
+    /// are met again after a restart.
+    stored: StoredPosition,
     changed: Arc<Notify>,
     follower: Option<Follower<M>>,
 }
@@ -135,7 +137,7 @@ impl<M: Machine> Replica<M> {
         };
         let machine = Shared(Arc::new(RwLock::new(M::restore(kv.as_ref(), &tree)?)));
         let shared = machine.clone();
-        Ok((Self { machine, kv, tree, applied, changed, follower: None }, shared))
+        Ok((Self { machine, kv, tree, stored: applied, changed, follower: None }, shared))
     }
 
     /// Lets somebody follow what is applied from now on.
@@ -163,28 +165,28 @@ impl<M: Machine> StateMachine for Replica<M> {
                 Body::Closed | Body::Empty => Bytes::new(),
             };
             replies.push(reply);
-            self.applied = StoredPosition { index: entry.index, term: entry.term };
         }
-        batch.put(APPLIED, codec::encode(&self.applied));
-        let has_commands = entries.iter().any(|entry| matches!(entry.body, Body::Command(_)));
-        if let Some(follower) = self.follower.as_ref().filter(|_| has_commands) {
+        let is_command = |entry: &&Committed| matches!(entry.body, Body::Command(_));
+        let Some(last) = entries.iter().rfind(is_command) else { return Ok(replies) };
+        let position = StoredPosition { index: last.index, term: last.term };
+        batch.put(APPLIED, codec::encode(&position));
+        if let Some(follower) = &self.follower {
             follower(&machine);
         }
         // The log is the authority, and has these entries: nobody needs to wait for the stored form to read them.
         drop(machine);
         self.kv.apply(&self.tree, batch)?;
-        if has_commands {
-            self.changed.notify_one();
-        }
+        self.stored = position;
+        self.changed.notify_one();
         Ok(replies)
     }
 
     fn applied(&self) -> Applied {
-        Applied { index: self.applied.index, term: self.applied.term }
+        Applied { index: self.stored.index, term: self.stored.term }
     }
 
     fn durable(&self) -> std::result::Result<u64, BoxError> {
         self.kv.sync()?;
-        Ok(self.applied.index)
+        Ok(self.stored.index)
     }
 }

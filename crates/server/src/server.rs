@@ -49,6 +49,7 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let node = open_node(data_dir, shards).await?;
         let app = App::new(node.clone(), principal::anonymous());
+        node.data_dir().set_address(&address.to_string()).map_err(lineate_node::Error::from)?;
         Ok(Self { node, connections: Connections::new(app.router()), listener, address })
     }
 

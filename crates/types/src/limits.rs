@@ -143,3 +143,5 @@ pub const DATASET_STREAMS: usize = 64;
 pub const UPLOAD_US: i64 = 3_600_000_000;
 /// Runs of one shard that wait to be sealed; writes to the shard are refused beyond.
 pub const FROZEN_RUNS: usize = 8;
+/// Bytes of the disk that no new data may take: what was taken is finished with them.
+pub const RESERVED_DISK_BYTES: u64 = 32 * 1024 * 1024;

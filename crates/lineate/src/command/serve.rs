@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use lineate_server::{ServeOptions, Server};
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Outcome;
 use crate::{
@@ -49,25 +50,41 @@ pub(crate) async fn run(
         insecure: arguments.insecure,
         shards: None,
     };
+    // Listened for before anybody is told that there is a server to stop.
+    let stop = StopSignal::listen();
     let server = Server::bind(options).await?;
     output
         .report(&Serving { address: server.local_address(), directory: directory.display().to_string() })?;
-    let served = server.run(stop_signal()).await;
+    let served = server.run(stop.wait()).await;
     telemetry.stop();
     served?;
     Ok(Outcome::Done)
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C or SIGTERM.
+struct StopSignal {
+    interrupt: std::io::Result<Signal>,
+    terminate: std::io::Result<Signal>,
+}
+
+impl StopSignal {
+    /// From now on neither ends the process by itself.
+    fn listen() -> Self {
+        Self { interrupt: signal(SignalKind::interrupt()), terminate: signal(SignalKind::terminate()) }
+    }
+
+    /// Waits for either.
+    async fn wait(self) {
+        let received = async |listener: std::io::Result<Signal>| match listener {
+            Ok(mut listener) => {
+                listener.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        };
+        tokio::select! {
+            () = received(self.interrupt) => {}
+            () = received(self.terminate) => {}
+        }
     }
 }
 
