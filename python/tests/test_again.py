@@ -5,7 +5,8 @@ import json
 import stock
 from program import Lineate
 
-GROWN = stock.DEFINITIONS.replace("{name: sold, type: int64}", "{name: sold, type: int64}, {name: returned, type: int64}")
+SOLD = "{name: sold, type: int64}"
+GROWN = stock.DEFINITIONS.replace(SOLD, SOLD + ", {name: returned, type: int64}")
 
 
 def sold(store: Lineate, sku: str, service: str = "shelf") -> dict:
@@ -73,7 +74,8 @@ def test_a_view_that_grows_keeps_its_rows_and_its_services(place):
     stock.prepare(place)
     place.write("labels.ndjson", json.dumps({"sku": "sku0", "site": 7, "event_timestamp": "2013-06-09T00:00:00Z"}))
     create = ("dataset", "create", "labels", "--spine", "labels.ndjson", "--mode", "event", "--service")
-    before = place.json(*create, "shelf@v1", "--snapshot", place.json("get", "shelf", "--entity", "sku=a,site=1")["as_of"])
+    snapshot = place.json("get", "shelf", "--entity", "sku=a,site=1")["as_of"]
+    before = place.json(*create, "shelf@v1", "--snapshot", snapshot)
     grown = GROWN.replace("sales.sold]", "sales.sold, sales.returned]")
     place.write("grown.yaml", grown)
     plan = place.json("apply", "grown.yaml", "--plan")

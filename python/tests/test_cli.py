@@ -10,6 +10,7 @@ LOADED = {"view", "load_id", "already_loaded", "rows", "tombstones", "commit_tim
 SET = {"project", "name", "version", "record", "service", "mode", "rows", "snapshot", "commit_time"}
 WHOLE_SET = SET | {"views", "contract_version", "time_column", "spine_hash", "columns", "files", "inputs"}
 MODEL = {"project", "name", "version", "datasets", "run", "record", "artifact", "code", "parameters", "metrics"}
+MODEL |= {"aliases", "commit_time"}
 STATUS = {"version", "store_id", "data_dir", "started", "shards", "open_rows", "sealed_rows", "segments"}
 
 SHAPES = [
@@ -24,7 +25,7 @@ SHAPES = [
     ("dataset show labels", WHOLE_SET),
     ("dataset verify labels", {"subject", "verified", "checks", "findings"}),
     ("dataset pull labels --output pulled.parquet", {"dataset", "file", "rows", "bytes"}),
-    ("model register late --dataset labels --code abc --param a=1 --metric auc=0.5", MODEL | {"aliases", "commit_time"}),
+    ("model register late --dataset labels --code abc --param a=1 --metric auc=0.5", MODEL),
     ("model promote late@v1 production", {"model", "alias", "previous", "model_record"}),
     ("trace model:late", {"start", "direction", "size", "complete", "cursor", "nodes", "edges"}),
     ("diff dataset:labels@v1 model:late@v1", {"left", "right", "changed", "only_left", "only_right", "shared", "size"}),

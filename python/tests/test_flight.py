@@ -134,8 +134,13 @@ def test_every_type_can_be_pushed_and_reads_as_if_it_was_loaded(served, client, 
     assert features(50) == features(0)
 
 
+def sale_of(sku: str) -> dict:
+    """The columns of one row of `sales`."""
+    return {"sku": [sku], "site": pa.array([1]), "at": stock.times([1]), "sold": pa.array([5])}
+
+
 def test_a_tombstone_ends_a_key(served, client, messages):
-    row = {"sku": ["gone"], "site": pa.array([1], pa.int64()), "at": stock.times([1]), "sold": pa.array([5], pa.int64())}
+    row = sale_of("gone")
     acknowledged(client, messages, "sales", pa.table(row).to_batches())
     row |= {"at": stock.times([2]), "sold": pa.array([None], pa.int64()), "__deleted": [True]}
     acknowledged(client, messages, "sales", pa.table(row).to_batches())
@@ -144,10 +149,9 @@ def test_a_tombstone_ends_a_key(served, client, messages):
 
 
 def test_a_repeated_position_is_written_once(served, client, messages, wire):
-    writer_id = wire.call(wire.store.OpenWriter, messages.OpenWriterRequest())
-    position = messages.PushPosition(writer_id=writer_id.writer_id, epoch=writer_id.epoch, sequence=1)
-    row = {"sku": ["twice"], "site": pa.array([1], pa.int64()), "at": stock.times([1]), "sold": pa.array([5], pa.int64())}
-    batch, before, duplicates = pa.table(row).to_batches()[0], served.client.rows(), []
+    opened = wire.call(wire.store.OpenWriter, messages.OpenWriterRequest())
+    position = messages.PushPosition(writer_id=opened.writer_id, epoch=opened.epoch, sequence=1)
+    batch, before, duplicates = pa.table(sale_of("twice")).to_batches()[0], served.client.rows(), []
     for _ in range(2):
         writer, reader = client.do_put(path("view", "sales"), batch.schema)
         with writer:
