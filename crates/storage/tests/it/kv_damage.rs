@@ -223,3 +223,42 @@ fn damage_in_old_segments_is_moved_aside_or_changes_nothing() {
     }
     assert!(aside > 0);
 }
+
+/// The same deterministically: a hole, a stale page and a pair too many, made behind the store's back.
+#[test]
+fn a_store_that_lacks_keeps_back_or_adds_a_pair_is_moved_aside() {
+    type Tamper = fn(&sled::Tree, &[u8]);
+    let tampers: [(&str, Tamper); 3] = [
+        ("a hole", |tree, _| assert!(tree.remove(b"\x01a").expect("removes").is_some())),
+        ("a stale value", |tree, stale| assert!(tree.insert(b"\x01a", stale).expect("puts").is_some())),
+        ("a pair too many", |tree, stale| assert!(tree.insert(b"\x01c", stale).expect("puts").is_none())),
+    ];
+    for (what, tamper) in tampers {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("kv");
+        // An instance that was just dropped may still be letting go of its lock.
+        let raw = || {
+            let config = sled::Config::new().path(&path).segment_size(8 * 1024 * 1024).flush_every_ms(None);
+            let db = (0..1_000).find_map(|_| config.open().ok()).expect("opens");
+            db.open_tree("group").expect("opens")
+        };
+        let reopen = || SledKv::open_or_quarantine(&path, &small_options()).expect("opens").1;
+        let kv = SledKv::open(&path, &small_options()).expect("opens");
+        kv.apply("group", put(b"a", b"old")).expect("applies");
+        kv.sync().expect("syncs");
+        drop(kv);
+        let stale = raw().get(b"\x01a").expect("reads").expect("is there").to_vec();
+        let kv = SledKv::open(&path, &small_options()).expect("opens");
+        kv.apply("group", put(b"a", b"new")).expect("applies");
+        kv.apply("group", put(b"b", b"new")).expect("applies");
+        kv.sync().expect("syncs");
+        drop(kv);
+        assert_eq!(reopen().quarantined, None, "as it was left it verifies");
+        let tree = raw();
+        tamper(&tree, &stale);
+        tree.flush().expect("flushes");
+        drop(tree);
+        let reason = reopen().reason.unwrap_or_default();
+        assert!(reason.contains("does not hold what was put into it"), "{what}: {reason}");
+    }
+}

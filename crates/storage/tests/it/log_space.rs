@@ -17,6 +17,15 @@ use crate::{
     log_model::Model,
 };
 
+/// Ends the readers, also where the writer fails.
+struct EndReaders<'a>(&'a AtomicBool);
+
+impl Drop for EndReaders<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 const IDLE: GroupId = GroupId(0);
 
 fn file_count(disk: &MemDisk) -> usize {
@@ -71,13 +80,14 @@ fn readers_see_whole_entries_while_files_come_and_go() {
                 })
             })
             .collect();
+        let writing = EndReaders(&done);
         for index in 1..=1_500 {
             let cut = (index > 40).then(|| Cut { index: index - 40, term: 1 });
             let payload = format!("{index:0>300}");
             let busy = GroupBatch { cut, ..part(GROUP, vec![entry(index, 1, &payload)]) };
             log.append(&LogBatch::of(busy)).expect("appends");
         }
-        done.store(true, Ordering::Relaxed);
+        drop(writing);
         let read: u64 = readers.into_iter().map(|reader| reader.join().expect("no reader fails")).sum();
         assert!(read > 0);
     });
