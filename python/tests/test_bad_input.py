@@ -187,22 +187,31 @@ def test_a_file_cut_anywhere_is_refused(unharmed, form):
         assert length <= 8 or "piece" in message, f"{length} of {len(whole)} bytes: {message}"
 
 
-UNNAMED = pytest.mark.xfail(strict=True, reason="an error of telling the format does not name the file")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"\n\n", "empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "no known format"),
+        (b"PK\x03\x04" + bytes(100), "zip"),
+        (b"\xff\xfe" + "sku,site".encode("utf-16-le"), "UTF-16"),
+        (b'[{"sku": "a"}]', "array"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_file_that_is_no_table_is_told_with_what_would_be(unharmed, content, said):
+    unharmed.write("stranger", content)
+    message = unharmed.refused("ingest", "sales", "stranger")
+    assert said in message, message
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        pytest.param(b"", "empty", marks=UNNAMED),
-        pytest.param(b"\n\n", "empty", marks=UNNAMED),
         (b"sku,site,at,sold\n", ""),
-        pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(100), "", marks=UNNAMED),
         (b"%PDF-1.7 some text", ""),
-        pytest.param(b"PK\x03\x04" + bytes(100), "", marks=UNNAMED),
-        pytest.param(b"\xff\xfe" + "sku,site".encode("utf-16-le"), "", marks=UNNAMED),
         (b"<html><body>Not found</body></html>\n", ""),
         (b'{"sku": "a", "site": 1, "at": "2013-06-01T00:00:00Z", "sold"', "line 1"),
-        pytest.param(b'[{"sku": "a"}]', "", marks=UNNAMED),
         (b'sku,site,at,sold\n"a,1,2013-06-01T00:00:00Z,1\n', ""),
         (b"sku,site,at,sold\na,1,2013-06-01T00:00:00Z\n", "line 2"),
         (b"sku,site,at,sold\na,1,2013-06-01T00:00:00Z,1,9\n", "line 2"),
@@ -214,10 +223,29 @@ UNNAMED = pytest.mark.xfail(strict=True, reason="an error of telling the format 
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_a_file_of_another_format_is_refused(unharmed, content, said):
+def test_a_table_that_cannot_be_read_is_told_by_its_name(unharmed, content, said):
     unharmed.write("stranger", content)
     message = unharmed.refused("ingest", "sales", "stranger")
     assert "stranger" in message and said in message, message
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "said"),
+    [
+        ("sku,event_timestamp", "a,2013-06-01T00:00:00Z", ("site", "missing")),
+        ("sku,site", "a,1", ("event_timestamp",)),
+        ("sku,site,event_timestamp", "a,1,", ("event_timestamp", "null")),
+        ("sku,site,event_timestamp", "a,1,2013-06-01T00:00:00", ("event_timestamp", "offset")),
+        ("sku,site,event_timestamp", "a,north,2013-06-01T00:00:00Z", ("site", "int64")),
+        ("sku,site,event_timestamp,stock__units", "a,1,2013-06-01T00:00:00Z,5", ("stock__units",)),
+    ],
+)
+def test_labels_that_do_not_fit_make_no_training_set(unharmed, header, row, said):
+    unharmed.write("labels.csv", f"{header}\n{row}\n")
+    sets = unharmed.json("dataset", "list")
+    message = unharmed.refused("dataset", "create", "bad", "--spine", "labels.csv", "--service", "shelf")
+    assert all(words in message for words in said), message
+    assert unharmed.json("dataset", "list") == sets
 
 
 def test_one_bad_file_keeps_all_files_of_a_load_out(unharmed):

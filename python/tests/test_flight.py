@@ -1,5 +1,6 @@
 """Arrow Flight with pyarrow: rows in, training sets out, and words for those who ask for what is not there."""
 
+import pandas
 import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as pq
@@ -108,7 +109,6 @@ def acknowledged(client: flight.FlightClient, messages, view: str, batches: list
 
 
 def test_pushed_rows_are_acknowledged_and_then_looked_up(served, client, messages):
-    pandas = pytest.importorskip("pandas")
     times = pandas.to_datetime(["2013-06-01T10:00:00Z", "2013-06-02T10:00:00Z"]).as_unit("us")
     frame = pandas.DataFrame({"sku": ["flown", "flown"], "site": [1, 2], "at": times, "sold": [10, 20]})
     rows = pa.Table.from_pandas(frame, preserve_index=False)
