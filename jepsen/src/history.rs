@@ -159,8 +159,9 @@ pub struct History {
     pub loads: Vec<Load>,
     /// Training sets, in the order they were begun.
     pub trainings: Vec<Training>,
-    /// The greatest `as_of` of an answer.
-    pub as_of: i64,
+    /// The greatest `as_of` of an answer, by key. Shards answer for themselves: an answer about other keys may
+    /// hold at an earlier time.
+    as_of: BTreeMap<i64, i64>,
     /// Lookups that were answered.
     pub lookups: u64,
     /// The greatest number of ledger entries that was seen.
@@ -185,6 +186,19 @@ impl Shared {
 }
 
 impl History {
+    /// The `as_of` below which no answer about these keys may be from now on.
+    pub fn answered(&self, keys: &[i64]) -> i64 {
+        keys.iter().filter_map(|key| self.as_of.get(key)).copied().max().unwrap_or(i64::MIN)
+    }
+
+    /// Enters the `as_of` of an answer about these keys.
+    pub fn answer(&mut self, keys: &[i64], as_of: i64) {
+        for key in keys {
+            let known = self.as_of.entry(*key).or_insert(as_of);
+            *known = as_of.max(*known);
+        }
+    }
+
     /// Makes new rows: out of order, some late, some that end a key which has another row among them.
     pub fn new_rows(&mut self, count: u64, random: &mut Random) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();

@@ -7,6 +7,11 @@
 //!   progress, logs and errors go to standard error;
 //! - the exit code is 0 for done, 1 for failed or not verified, 2 for a wrong command line.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments on arguments are their help: `[@vN]` is no link"
+)]
+
 mod cli;
 mod command;
 mod entity;

@@ -1,8 +1,8 @@
 //! What must hold after a crash, asked of the store that came back.
 //!
-//! In order: nothing acknowledged is lost and every unknown operation is wholly there or not at all ([`rows`]);
-//! repeating what was unknown, and some of what was acknowledged, changes nothing twice ([`repeats`]); training
-//! sets and the ledger are what they were ([`trainings`], [`ledger`]); lookups equal training sets ([`online`]).
+//! In order: nothing acknowledged is lost and every unknown operation is wholly there or not at all (`rows`);
+//! repeating what was unknown, and some of what was acknowledged, changes nothing twice (`repeats`); training
+//! sets and the ledger are what they were (`trainings`, `ledger`); lookups equal training sets (`online`).
 
 mod ledger;
 mod online;

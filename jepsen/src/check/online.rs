@@ -14,11 +14,11 @@ pub(super) async fn equals_served(client: &Client, history: &Shared) -> Result<(
     let answer = answer.map_err(Error::asking("looking everyone up"))?;
     {
         let mut history = history.lock();
-        if answer.as_of.0 < history.as_of {
-            let before = history.as_of;
+        let before = history.answered(&everyone());
+        if answer.as_of.0 < before {
             return Err(Error::violation(format!("as_of {} came after as_of {before}", answer.as_of.0)));
         }
-        history.as_of = answer.as_of.0;
+        history.answer(&everyone(), answer.as_of.0);
     }
     let labels = History::everyone_at(answer.as_of);
     let dataset = train(client, history, "served", "served", &labels, None).await?;

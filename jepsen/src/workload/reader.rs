@@ -36,7 +36,7 @@ pub async fn look_up(history: &Shared, client: &Client, keys: &[i64]) -> Result<
         let history = history.lock();
         let floors =
             views.map(|view| keys.iter().map(|key| history.floor(view, newest(key))).collect::<Vec<_>>());
-        (history.as_of, floors)
+        (history.answered(keys), floors)
     };
     let answer = client.get_features(SERVICE, entities(keys), None).await;
     let answer = answer.map_err(Error::asking("looking up"))?;
@@ -47,7 +47,7 @@ pub async fn look_up(history: &Shared, client: &Client, keys: &[i64]) -> Result<
             answer.as_of.0
         )));
     }
-    history.as_of = history.as_of.max(answer.as_of.0);
+    history.answer(keys, answer.as_of.0);
     history.lookups += 1;
     for (view, floors) in views.into_iter().zip(floors) {
         let values = table::values(&answer.features, view)?;

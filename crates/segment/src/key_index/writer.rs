@@ -12,7 +12,7 @@ use super::format::{
 };
 use crate::{Error, Result, error::write_error, run::KeyRef};
 
-/// CRC-32C of each block of [`CHECKSUM_BLOCK_BYTES`] of a segment, taken while it is written.
+/// CRC-32C of each block of `CHECKSUM_BLOCK_BYTES` of a segment, taken while it is written.
 #[derive(Debug, Clone, Default)]
 pub struct SegmentChecksums {
     checksums: Vec<u32>,

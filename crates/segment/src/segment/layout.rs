@@ -10,7 +10,7 @@ use parquet::{
 
 use crate::schema::{COMMIT_TIME_COLUMN, ORDINAL_COLUMN, ViewSchema};
 
-/// The version of the segment format, in the file's metadata under [`FORMAT_KEY`].
+/// The version of the segment format, in the file's metadata under `FORMAT_KEY`.
 pub const SEGMENT_FORMAT_VERSION: &str = "1";
 /// The metadata key of the format version.
 pub(super) const FORMAT_KEY: &str = "lineate.format";
