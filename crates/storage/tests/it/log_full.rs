@@ -23,7 +23,7 @@ fn a_full_disk_refuses_appends_and_takes_them_again_when_there_is_space() {
     let disk = MemDisk::new();
     disk.set_capacity(Some(3 * 8 * 1024));
     let log = open(&disk);
-    let refused_at = (1..).find(|index| match log.append(&batch(*index)) {
+    let refused_at = (1..200).find(|index| match log.append(&batch(*index)) {
         Ok(()) => false,
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
