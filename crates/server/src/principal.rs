@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn users_are_found_by_number() {
-        let accounts = "root:x:0:0:root:/root:/bin/sh\n\nbroken\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        let accounts = "root:x:0:0:root:/:/bin/sh\n\nbroken\nann:x:1000:1000::/:/bin/sh\n";
         assert_eq!(name_of(1000, accounts).as_deref(), Some("ann"));
         assert_eq!(name_of(7, accounts), None);
         assert!(local().0.starts_with("local:"));
