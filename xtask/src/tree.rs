@@ -2,7 +2,10 @@
 //!
 //! Binary files are listed but not read. Paths are relative to the root, with `/`, in order.
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{Error, process};
 
@@ -24,10 +27,13 @@ pub struct Tree {
     pub paths: Vec<String>,
 }
 
-/// The root of the checkout.
+/// The root of the checkout that cargo was asked in; of the one this program was compiled from if nobody asks cargo.
+///
+/// They differ where checkouts share a target directory: cargo may then run a program that another one compiled.
 pub fn root() -> PathBuf {
-    let manifest_directory = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest_directory.parent().unwrap_or(manifest_directory).to_path_buf()
+    let manifest_directory =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    manifest_directory.parent().map_or_else(|| manifest_directory.clone(), Path::to_path_buf)
 }
 
 impl Tree {
