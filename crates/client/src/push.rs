@@ -93,7 +93,8 @@ struct Push<'a, OnAck> {
 
 /// One stream to the server. `WINDOW` requests and the opening always fit its queue.
 struct Connection {
-    requests: mpsc::Sender<PushRequest>,
+    /// None once there is nothing more to send: the server then answers what it has and ends the stream.
+    requests: Option<mpsc::Sender<PushRequest>>,
     acks: Streaming<PushAck>,
 }
 
@@ -104,9 +105,9 @@ impl<OnAck: FnMut(&PushAck)> Push<'_, OnAck> {
     {
         let mut connection: Option<Connection> = None;
         let mut exhausted = false;
-        while !exhausted || !self.unanswered.is_empty() {
+        while !(exhausted && self.is_answered() && self.summary.batches > 0) {
             let Some(open) = connection.as_mut() else {
-                match self.connect().await {
+                match self.connect(exhausted).await {
                     Ok(opened) => connection = Some(opened),
                     Err(error) => self.client.retry().pause_or_fail(&mut self.attempts, error).await?,
                 }
@@ -118,8 +119,16 @@ impl<OnAck: FnMut(&PushAck)> Push<'_, OnAck> {
                 rows = batches.next(), if !exhausted && self.unanswered.len() < WINDOW => {
                     match rows.transpose().map_err(Error::Rows)? {
                         // If the stream is gone, its answer says why.
-                        Some(rows) => drop(open.requests.send(batch(self.enqueue(rows))).await),
-                        None => exhausted = true,
+                        Some(rows) => {
+                            let batch = self.enqueue(rows);
+                            if let Some(requests) = &open.requests {
+                                drop(requests.send(request(batch)).await);
+                            }
+                        }
+                        None => {
+                            exhausted = true;
+                            open.requests = None;
+                        }
                     }
                     continue;
                 }
@@ -127,6 +136,8 @@ impl<OnAck: FnMut(&PushAck)> Push<'_, OnAck> {
             let answered = match answer {
                 Some(Ok(ack)) => self.answered(&ack),
                 Some(Err(status)) => Err(status.into()),
+                // The end of an answered stream of no rows: the view and the writer were accepted.
+                None if exhausted && self.is_answered() => break,
                 None => Err(Error::lost("the server ended the push")),
             };
             if let Err(error) = answered {
@@ -137,17 +148,21 @@ impl<OnAck: FnMut(&PushAck)> Push<'_, OnAck> {
         Ok(())
     }
 
-    /// Opens a stream and sends again what was not answered.
-    async fn connect(&self) -> Result<Connection> {
+    fn is_answered(&self) -> bool {
+        self.unanswered.is_empty()
+    }
+
+    /// Opens a stream, sends again what was not answered, and ends it if nothing is to follow.
+    async fn connect(&self, exhausted: bool) -> Result<Connection> {
         let (requests, receiver) = mpsc::channel(WINDOW + 1);
         let open = PushOpen { view: self.view.to_owned(), writer: Some(self.summary.writer) };
         let opening = std::iter::once(PushRequest { request: Some(Request::Open(open)) });
-        for request in opening.chain(self.unanswered.iter().cloned().map(batch)) {
-            requests.try_send(request).map_err(|_| Error::answer("the queue of a push overflowed"))?;
+        for message in opening.chain(self.unanswered.iter().cloned().map(request)) {
+            requests.try_send(message).map_err(|_| Error::answer("the queue of a push overflowed"))?;
         }
         let mut store = service!(self.client, store_client::StoreClient);
         let acks = store.push(ReceiverStream::new(receiver)).await?.into_inner();
-        Ok(Connection { requests, acks })
+        Ok(Connection { requests: (!exhausted).then_some(requests), acks })
     }
 
     fn enqueue(&mut self, rows: Rows) -> PushBatch {
@@ -186,6 +201,6 @@ impl<OnAck: FnMut(&PushAck)> Push<'_, OnAck> {
     }
 }
 
-fn batch(batch: PushBatch) -> PushRequest {
+fn request(batch: PushBatch) -> PushRequest {
     PushRequest { request: Some(Request::Batch(batch)) }
 }

@@ -50,6 +50,17 @@ async fn a_server_that_never_answers_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_push_of_no_rows_is_refused_like_any_other() {
+    let detail =
+        ErrorDetail { kind: "not_found".into(), message: "no such view".into(), ..Default::default() };
+    let store = FakeStore::that([Behaviour::RefuseOpening(Box::new(detail.clone()))]);
+    match store.client().push("wether", batches(0), |_| ()).await {
+        Err(Error::Refused(refused)) => assert_eq!(*refused, detail),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_refused_row_ends_the_push_with_the_servers_words() {
     let detail = ErrorDetail {
         kind: "invalid".into(),

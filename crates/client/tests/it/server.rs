@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures::{Stream, StreamExt};
@@ -21,6 +22,8 @@ pub(crate) enum Behaviour {
     BreakAfterAnswering(usize),
     /// Writes this many batches and breaks the stream without an answer to the last of them.
     BreakAfterWriting(usize),
+    /// Refuses the opening.
+    RefuseOpening(Box<v1::ErrorDetail>),
     /// Refuses the first batch.
     Refuse(Box<v1::ErrorDetail>),
 }
@@ -138,6 +141,14 @@ impl store_server::Store for FakeStore {
             let mut behaviours = self.behaviours.lock().expect("not poisoned");
             (!behaviours.is_empty()).then(|| behaviours.remove(0))
         };
+        if let Some(Behaviour::RefuseOpening(detail)) = behaviour {
+            // Late, as a server under load is: the client is done with its side of the stream by then.
+            let refusal = async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(lineate_proto::status::from_detail(*detail))
+            };
+            return Ok(Response::new(futures::stream::once(refusal).boxed()));
+        }
         let store = self.clone();
         let batches = request.into_inner().filter_map(|step| async {
             match step.ok()?.request? {
