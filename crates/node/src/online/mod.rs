@@ -13,6 +13,7 @@
 //!
 //! Deliberately absent: lookups at another time than now use nothing of the cache.
 
+mod agreement;
 mod answer;
 mod coverage;
 mod entries;
@@ -43,6 +44,7 @@ use crate::{
     Error, Node, Result, ServicePlan,
     api::{CacheStats, LookupReply, LookupRequest},
 };
+use agreement::Agreement;
 pub(crate) use fold::run as run_folds;
 pub(crate) use hot_shard::HotShard;
 pub(crate) use plan::Plans;
@@ -173,19 +175,14 @@ impl Node {
 
     /// A time at which every group asked has everything applied, and after which none commits at or below it.
     async fn agree(&self, shards: &BTreeSet<ShardId>, with_meta: bool) -> Result<TimestampUs> {
-        let mut groups: Vec<GroupId> = shards.iter().map(|shard| shard.group()).collect();
-        if with_meta {
-            groups.push(GroupId::META);
-        }
-        let mut target = TimestampUs::MIN;
+        let meta = with_meta.then_some(GroupId::META);
+        let mut agreement = Agreement::among(shards.iter().map(|shard| shard.group()).chain(meta));
         for attempt in 0..AGREE_ATTEMPTS {
-            let points = try_join_all(groups.iter().map(|group| self.consensus().read(*group))).await?;
-            target = points.iter().map(|point| point.as_of).max().unwrap_or(target).max(target);
-            // A group whose time is below the greatest is asked again; the others stay where they are.
-            let behind = groups.iter().zip(&points).filter(|(_, point)| point.as_of < target);
-            groups = behind.map(|(group, _)| *group).collect();
-            if groups.is_empty() {
-                return Ok(target);
+            let reads = agreement.waiting().iter().map(|group| self.consensus().read(*group));
+            let points = try_join_all(reads).await?;
+            let promised: Vec<TimestampUs> = points.iter().map(|point| point.as_of).collect();
+            if let Some(as_of) = agreement.take(&promised) {
+                return Ok(as_of);
             }
             if attempt >= AGREE_AT_ONCE {
                 tokio::time::sleep(Duration::from_micros(50)).await;
