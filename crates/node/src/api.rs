@@ -15,6 +15,9 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Shards of a store that is made now; an existing store keeps its own.
     pub shards: u16,
+    /// Bytes that the cache of online lookups may take. The shards share it evenly; without any, every lookup reads
+    /// segments.
+    pub cache_bytes: usize,
     /// The wall clock.
     pub clock: Arc<dyn lineate_consensus::Clock>,
 }

@@ -78,16 +78,7 @@ impl Node {
     /// # Errors
     /// The directory is in use, of a newer release, or damaged.
     pub async fn open(options: Options) -> Result<Self> {
-        Self::open_with_cache(options, limits::CACHE_BYTES).await
-    }
-
-    /// As [`Self::open`], with another bound on the bytes of the cache of online lookups. The shards share it
-    /// evenly; without any, every lookup reads segments.
-    ///
-    /// # Errors
-    /// As for [`Self::open`].
-    pub async fn open_with_cache(options: Options, cache_bytes: usize) -> Result<Self> {
-        let inner = tokio::task::spawn_blocking(move || Inner::open(options, cache_bytes)).await??;
+        let inner = tokio::task::spawn_blocking(move || Inner::open(options)).await??;
         let node = Self { inner: Arc::new(inner) };
         node.catch_up().await?;
         node.resume_loads().await?;
@@ -300,7 +291,7 @@ impl Node {
 
 impl Inner {
     /// Reads the store back and starts its groups.
-    fn open(options: Options, cache_bytes: usize) -> Result<Self> {
+    fn open(options: Options) -> Result<Self> {
         if !(1..=limits::BUCKETS).contains(&options.shards) {
             return Err(Error::Invalid(format!(
                 "a store has 1 to {} shards, not {}",
@@ -336,7 +327,7 @@ impl Inner {
         for shard in (0..dir.shards()).map(ShardId) {
             let (replica, machine) =
                 Replica::<ShardMachine>::restore(kv.clone(), shard.group(), changed.clone())?;
-            let of_shard = cache_bytes / usize::from(dir.shards()).max(1);
+            let of_shard = options.cache_bytes / usize::from(dir.shards()).max(1);
             let view = Arc::new(HotShard::new(&machine.read(), of_shard, folds.clone()));
             hot.push(view.clone());
             let replica = replica.followed_by(move |machine: &ShardMachine| view.follow(machine));

@@ -95,8 +95,18 @@ const ELECTION_POLL: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 /// The directory is in use, of a newer release, or damaged; or a group elects no leader in time.
-pub(crate) async fn open_node(data_dir: PathBuf, shards: Option<u16>) -> Result<Node> {
-    let node = Node::open(node_options(data_dir, shards)).await?;
+pub(crate) async fn open_node(
+    data_dir: PathBuf,
+    shards: Option<u16>,
+    cache_bytes: Option<usize>,
+) -> Result<Node> {
+    let options = Options {
+        data_dir,
+        shards: shards.unwrap_or(limits::DEFAULT_SHARDS),
+        cache_bytes: cache_bytes.unwrap_or(limits::CACHE_BYTES),
+        clock: Arc::new(SystemClock),
+    };
+    let node = Node::open(options).await?;
     let elected = async {
         while node.status().groups.iter().any(|group| !group.leads) {
             tokio::time::sleep(ELECTION_POLL).await;
@@ -109,8 +119,4 @@ pub(crate) async fn open_node(data_dir: PathBuf, shards: Option<u16>) -> Result<
             Err(Error::Stopped("a group of the store elects no leader".into()))
         }
     }
-}
-
-fn node_options(data_dir: PathBuf, shards: Option<u16>) -> Options {
-    Options { data_dir, shards: shards.unwrap_or(limits::DEFAULT_SHARDS), clock: Arc::new(SystemClock) }
 }

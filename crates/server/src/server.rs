@@ -24,6 +24,8 @@ pub struct ServeOptions {
     pub insecure: bool,
     /// Shards of a store that is made now.
     pub shards: Option<u16>,
+    /// Bytes that the cache of online lookups may take, if not the default.
+    pub cache_bytes: Option<usize>,
 }
 
 /// A node that listens.
@@ -40,14 +42,14 @@ impl Server {
     /// # Errors
     /// The address is open to others or taken; the directory is in use, of a newer release, or damaged.
     pub async fn bind(options: ServeOptions) -> Result<Self> {
-        let ServeOptions { data_dir, listen, insecure, shards } = options;
+        let ServeOptions { data_dir, listen, insecure, shards, cache_bytes } = options;
         if !listen.ip().is_loopback() && !insecure {
             return Err(Error::Exposed(listen));
         }
         let failed = |source| Error::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let node = open_node(data_dir, shards).await?;
+        let node = open_node(data_dir, shards, cache_bytes).await?;
         let app = App::new(node.clone(), principal::anonymous());
         node.data_dir().set_address(&address.to_string()).map_err(lineate_node::Error::from)?;
         Ok(Self { node, connections: Connections::new(app.router()), listener, address })

@@ -49,6 +49,7 @@ pub(crate) async fn run(
         listen: arguments.listen,
         insecure: arguments.insecure,
         shards: None,
+        cache_bytes: None,
     };
     // Listened for before anybody is told that there is a server to stop.
     let stop = StopSignal::listen();

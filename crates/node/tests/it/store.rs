@@ -34,8 +34,9 @@ fn definitions() -> Definitions {
 }
 
 pub(crate) async fn open(path: &Path, cache_bytes: usize) -> Node {
-    let options = Options { data_dir: path.to_owned(), shards: SHARDS, clock: Arc::new(SystemClock) };
-    let node = Node::open_with_cache(options, cache_bytes).await.expect("the store opens");
+    let options =
+        Options { data_dir: path.to_owned(), shards: SHARDS, cache_bytes, clock: Arc::new(SystemClock) };
+    let node = Node::open(options).await.expect("the store opens");
     node.apply(&tester(), &definitions(), false).await.expect("applies");
     node
 }

@@ -163,8 +163,9 @@ impl<'a> Store<'a> {
 }
 
 async fn open_node(path: &Path, cache_bytes: usize) -> Node {
-    let options = Options { data_dir: path.to_owned(), shards: SHARDS, clock: Arc::new(SystemClock) };
-    Node::open_with_cache(options, cache_bytes).await.expect("the store opens")
+    let options =
+        Options { data_dir: path.to_owned(), shards: SHARDS, cache_bytes, clock: Arc::new(SystemClock) };
+    Node::open(options).await.expect("the store opens")
 }
 
 struct Case<'a, 's> {

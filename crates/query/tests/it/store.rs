@@ -9,7 +9,7 @@ use lineate_node::{
 };
 use lineate_query::{DatasetReport, DatasetRequest, Result};
 use lineate_state::catalog::authored::Definitions;
-use lineate_types::{MatchMode, Principal, TimestampUs};
+use lineate_types::{MatchMode, Principal, TimestampUs, limits};
 use serde_json::json;
 
 pub(crate) fn tester() -> Principal {
@@ -39,7 +39,12 @@ pub(crate) fn definitions() -> Definitions {
 }
 
 pub(crate) async fn open(path: &Path, shards: u16) -> Node {
-    let options = Options { data_dir: path.to_owned(), shards, clock: Arc::new(SystemClock) };
+    let options = Options {
+        data_dir: path.to_owned(),
+        shards,
+        cache_bytes: limits::CACHE_BYTES,
+        clock: Arc::new(SystemClock),
+    };
     Node::open(options).await.expect("the store opens")
 }
 
