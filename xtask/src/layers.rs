@@ -67,6 +67,7 @@ const LAYERS: &[Layer] = &[
 /// Packages from elsewhere that have one home, because the port around them is what makes them replaceable.
 const HOMES: &[(&str, &[&str])] = &[
     ("sled", &["storage"]),
+    ("redb", &["storage"]),
     ("raft", &["consensus"]),
     ("protobuf", &["consensus"]),
     ("slog", &["consensus"]),

@@ -9,15 +9,24 @@
 //! Deliberately absent: transactions over trees, snapshots for reading (scan before applying, or keep a memory
 //! view), ranges other than prefixes.
 
+mod envelope;
+mod guard;
 mod memory;
+mod quarantine;
+mod redb;
 mod sled;
+mod watermark;
 
 use lineate_types::limits;
 
 use crate::{Error, Result};
 
-pub use self::sled::{KvReport, SledKv, SledOptions};
-pub use memory::{KvFault, MemKv};
+pub use self::{
+    memory::{KvFault, MemKv},
+    quarantine::KvReport,
+    redb::{RedbKv, RedbOptions},
+    sled::{SledKv, SledOptions},
+};
 
 /// What a scan calls for each key and value; an error ends the scan and is returned.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;

@@ -2,12 +2,16 @@
 
 use lineate_storage::{
     Error,
-    kv::{KvBatch, KvFault, MemKv, OrderedKv, SledKv, SledOptions},
+    kv::{KvBatch, KvFault, MemKv, OrderedKv, RedbKv, RedbOptions, SledKv, SledOptions},
 };
 use lineate_types::limits;
 
 pub(crate) fn small_options() -> SledOptions {
     SledOptions { cache_bytes: 4 * 1024 * 1024 }
+}
+
+pub(crate) fn small_redb() -> RedbOptions {
+    RedbOptions { cache_bytes: 4 * 1024 * 1024 }
 }
 
 pub(crate) fn put(key: &[u8], value: &[u8]) -> KvBatch {
@@ -132,6 +136,12 @@ fn the_store_in_memory_conforms() {
 fn the_store_in_sled_conforms() {
     let directory = tempfile::tempdir().expect("a directory");
     conforms(&SledKv::open(directory.path(), &small_options()).expect("opens"));
+}
+
+#[test]
+fn the_store_in_redb_conforms() {
+    let directory = tempfile::tempdir().expect("a directory");
+    conforms(&RedbKv::open(directory.path(), &small_redb()).expect("opens"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod blob_crash;
 mod data_dir;
 mod disk_full;
 mod kv_conformance;
+mod kv_crash;
 mod kv_damage;
 mod kv_model;
 mod log_conformance;

@@ -16,26 +16,29 @@
 
 mod open;
 mod value;
-mod watermark;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use self::{
-    open::{guarded, open, quarantine, sync_directory},
+    open::{convert, open},
     value::{
-        CHUNK_BYTES, CHUNK_PREFIX, Chunks, HEAD_PREFIX, Head, STATE_KEY, TreeState, chunk_key, corrupt,
-        decode_chunk, decode_head, encode, head_key, key_of_chunk,
+        CHUNK_BYTES, CHUNK_PREFIX, Chunks, HEAD_PREFIX, Head, STATE_KEY, TreeState, chunk_key, decode_chunk,
+        decode_head, encode, head_key, key_of_chunk,
     },
-    watermark::Counts,
 };
-use super::{KvBatch, KvOp, OrderedKv, Visit, check_tree};
-use crate::{Error, Result};
+use super::{
+    KvBatch, KvOp, KvReport, OrderedKv, Visit, check_tree,
+    envelope::corrupt,
+    guard::{Guard, caught, close},
+    quarantine::{open_or_move_aside, sync_directory},
+    watermark::{self, Counts},
+};
+use crate::{Error, Result, disk::OsDisk};
 
 pub use self::open::SledOptions;
 
@@ -45,7 +48,7 @@ const DEFAULT_TREE: &[u8] = b"__sled__default";
 /// Ordered keys and values in sled.
 pub struct SledKv {
     db: ::sled::Db,
-    directory: PathBuf,
+    guard: Guard,
     /// sled's log. Open from the start: an error of writing it back is reported to files that were open then.
     db_file: File,
     trees: Mutex<BTreeMap<String, Tree>>,
@@ -53,17 +56,10 @@ pub struct SledKv {
     noted: Mutex<Counts>,
     /// Taken to write by each batch, and to read while chunks are put together, so that they belong together.
     gate: RwLock<()>,
-    poison: OnceLock<String>,
 }
 
-/// What opening found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KvReport {
-    /// Where a doubtful directory was moved to; the store is empty then.
-    pub quarantined: Option<PathBuf>,
-    /// Why it was doubtful.
-    pub reason: Option<String>,
-}
+/// How the engine is called in messages.
+const ENGINE: &str = "sled";
 
 #[derive(Debug, Clone)]
 struct Tree {
@@ -83,15 +79,14 @@ impl SledKv {
         let db = open(directory, options)?;
         let db_path = directory.join("db");
         let db_file = File::open(&db_path).map_err(|source| Error::io("open", db_path, source))?;
-        sync_directory(directory)?;
+        sync_directory(&OsDisk, directory)?;
         let store = Self {
             db,
-            directory: directory.to_owned(),
+            guard: Guard::new(ENGINE, directory),
             db_file,
             trees: Mutex::default(),
             noted: Mutex::default(),
             gate: RwLock::default(),
-            poison: OnceLock::new(),
         };
         store.load_trees()?;
         Ok(store)
@@ -103,26 +98,17 @@ impl SledKv {
     /// # Errors
     /// Fails where neither works, and where a newer version wrote the store.
     pub fn open_or_quarantine(directory: &Path, options: &SledOptions) -> Result<(Self, KvReport)> {
-        let opened = Self::open(directory, options).and_then(|store| match store.verify() {
-            Ok(()) => Ok(store),
-            Err(error) => {
-                store.close();
-                Err(error)
+        let open = || {
+            let store = Self::open(directory, options)?;
+            match store.verify() {
+                Ok(()) => Ok(store),
+                Err(error) => {
+                    close(store);
+                    Err(error)
+                }
             }
-        });
-        match opened {
-            Ok(store) => Ok((store, KvReport::default())),
-            Err(error @ Error::Corrupt { .. }) => {
-                let aside = quarantine(directory)?;
-                let reason = error.to_string();
-                tracing::error!(
-                    aside = %aside.display(), reason, "the key-value store is doubtful and was moved aside"
-                );
-                let report = KvReport { quarantined: Some(aside), reason: Some(reason) };
-                Ok((Self::open(directory, options)?, report))
-            }
-            Err(error) => Err(error),
-        }
+        };
+        open_or_move_aside(directory, open, || Self::open(directory, options))
     }
 
     /// Reads and verifies everything: every value, and that none is missing, stale or too many.
@@ -150,7 +136,7 @@ impl SledKv {
         }
         if found != known.state {
             let (found, expected) = (found.pairs, known.state.pairs);
-            return Err(self.corrupt(format!(
+            return Err(self.guard.corrupt(format!(
                 "tree `{name}` does not hold what was put into it; {found} stored pairs were found of {expected}"
             )));
         }
@@ -162,13 +148,9 @@ impl SledKv {
     /// # Errors
     /// Fails where the operating system refuses.
     pub fn size_on_disk(&self) -> Result<u64> {
-        self.check_alive()?;
-        guarded(&self.directory, || self.db.size_on_disk())
-    }
-
-    /// Closes the store; a panic of sled over damaged files ends here.
-    fn close(self) {
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(self)));
+        self.guard.check_alive()?;
+        let size = || self.db.size_on_disk().map_err(|error| convert(self.guard.directory(), error));
+        caught(ENGINE, self.guard.directory(), size)
     }
 
     fn load_trees(&self) -> Result<()> {
@@ -177,15 +159,15 @@ impl SledKv {
         let mut trees = self.lock_trees();
         for name in names.iter().filter(|name| **name != DEFAULT_TREE) {
             let text = std::str::from_utf8(name)
-                .map_err(|_| self.corrupt("a tree has a name that is not text".to_owned()))?;
+                .map_err(|_| self.guard.corrupt("a tree has a name that is not text".to_owned()))?;
             trees.insert(text.to_owned(), self.load_tree(text)?);
         }
-        *noted = watermark::read(&self.directory)?;
+        *noted = watermark::read(&OsDisk, self.guard.directory())?;
         for (name, synced) in noted.iter() {
             let found = trees.get(name).map_or(0, |tree| tree.state.batches);
             if found < *synced {
                 let found = format!("tree `{name}` holds {found} batches of the {synced} that were synced");
-                return Err(self.corrupt(found));
+                return Err(self.guard.corrupt(found));
             }
         }
         Ok(())
@@ -208,26 +190,9 @@ impl SledKv {
         Ok(Tree { tree, chunked, state })
     }
 
-    fn corrupt(&self, found: String) -> Error {
-        Error::corrupt(self.directory.display().to_string(), found)
-    }
-
-    fn check_alive(&self) -> Result<()> {
-        match self.poison.get() {
-            Some(reason) => Err(Error::Poisoned { store: "the key-value store", reason: reason.clone() }),
-            None => Ok(()),
-        }
-    }
-
     /// Runs a call of sled. Whatever goes wrong inside ends the store.
     fn guarded<T>(&self, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
-        guarded(&self.directory, call).map_err(|error| self.poisoned(error))
-    }
-
-    fn poisoned(&self, error: Error) -> Error {
-        // A store that is poisoned already keeps its first reason.
-        let _ = self.poison.set(error.to_string());
-        error
+        self.guard.run(|| call().map_err(|error| convert(self.guard.directory(), error)))
     }
 
     fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<String, Tree>> {
@@ -269,14 +234,14 @@ impl SledKv {
 
     fn sync_files(&self) -> Result<()> {
         self.sync_strays()?;
-        let path = self.directory.join("db");
+        let path = self.guard.directory().join("db");
         self.db_file.sync_all().map_err(|source| Error::io("sync", path, source))?;
-        sync_directory(&self.directory)
+        sync_directory(&OsDisk, self.guard.directory())
     }
 
     /// Syncs what sled may have put into files beside its log. There should be none.
     fn sync_strays(&self) -> Result<()> {
-        let strays = self.directory.join("blobs");
+        let strays = self.guard.directory().join("blobs");
         let Ok(entries) = fs::read_dir(&strays) else { return Ok(()) };
         let mut found = 0_u64;
         for entry in entries {
@@ -290,7 +255,7 @@ impl SledKv {
         }
         if found > 0 {
             tracing::warn!(found, "sled keeps pages outside its log");
-            sync_directory(&strays)?;
+            sync_directory(&OsDisk, &strays)?;
         }
         Ok(())
     }
@@ -298,13 +263,13 @@ impl SledKv {
 
 impl std::fmt::Debug for SledKv {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SledKv").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("SledKv").field("directory", &self.guard.directory()).finish_non_exhaustive()
     }
 }
 
 impl OrderedKv for SledKv {
     fn apply(&self, tree: &str, batch: KvBatch) -> Result<()> {
-        self.check_alive()?;
+        self.guard.check_alive()?;
         batch.check(tree)?;
         let mut trees = self.lock_trees();
         if !trees.contains_key(tree) {
@@ -314,7 +279,8 @@ impl OrderedKv for SledKv {
                 Tree { tree: opened, chunked: BTreeMap::new(), state: TreeState::default() },
             );
         }
-        let known = trees.get_mut(tree).ok_or_else(|| self.corrupt(format!("tree `{tree}` was not made")))?;
+        let known =
+            trees.get_mut(tree).ok_or_else(|| self.guard.corrupt(format!("tree `{tree}` was not made")))?;
         // sled keeps a batch as a map, so the last change of a key must be found here.
         let mut last = BTreeMap::new();
         for op in batch.into_ops() {
@@ -343,14 +309,14 @@ impl OrderedKv for SledKv {
     }
 
     fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.check_alive()?;
+        self.guard.check_alive()?;
         check_tree(tree)?;
         let Some(found) = self.tree(tree) else { return Ok(None) };
         self.read(tree, &found, key)
     }
 
     fn scan(&self, tree: &str, prefix: &[u8], visit: Visit<'_>) -> Result<()> {
-        self.check_alive()?;
+        self.guard.check_alive()?;
         check_tree(tree)?;
         let Some(found) = self.tree(tree) else { return Ok(()) };
         let mut pairs = found.scan_prefix(head_key(prefix));
@@ -370,26 +336,27 @@ impl OrderedKv for SledKv {
     }
 
     fn sync(&self) -> Result<()> {
-        self.check_alive()?;
+        self.guard.check_alive()?;
         let mut noted = self.lock_noted();
         let counts: Counts =
             self.lock_trees().iter().map(|(name, tree)| (name.clone(), tree.state.batches)).collect();
         self.guarded(|| self.db.flush())?;
-        self.sync_files().map_err(|error| self.poisoned(error))?;
+        self.sync_files().map_err(|error| self.guard.poisoned(error))?;
         if *noted != counts {
-            watermark::write(&self.directory, &counts).map_err(|error| self.poisoned(error))?;
+            watermark::write(&OsDisk, self.guard.directory(), &counts)
+                .map_err(|error| self.guard.poisoned(error))?;
             *noted = counts;
         }
         Ok(())
     }
 
     fn trees(&self) -> Result<Vec<String>> {
-        self.check_alive()?;
+        self.guard.check_alive()?;
         Ok(self.lock_trees().keys().cloned().collect())
     }
 
     fn drop_tree(&self, tree: &str) -> Result<()> {
-        self.check_alive()?;
+        self.guard.check_alive()?;
         check_tree(tree)?;
         let mut noted = self.lock_noted();
         let mut trees = self.lock_trees();
@@ -398,7 +365,8 @@ impl OrderedKv for SledKv {
         }
         if noted.remove(tree).is_some() {
             // The note goes first, so that what is dropped is never missed.
-            watermark::write(&self.directory, &noted).map_err(|error| self.poisoned(error))?;
+            watermark::write(&OsDisk, self.guard.directory(), &noted)
+                .map_err(|error| self.guard.poisoned(error))?;
         }
         self.guarded(|| self.db.drop_tree(tree)).map(|_| ())
     }

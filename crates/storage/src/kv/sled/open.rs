@@ -1,15 +1,18 @@
 //! Opening sled, which may find its files broken and may panic over them.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::Duration,
 };
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    disk::OsDisk,
+    kv::quarantine::{make_directory, sync_directory},
+};
 
 /// How sled is set up.
 #[derive(Debug, Clone)]
@@ -28,8 +31,6 @@ const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 const ATTEMPTS: u32 = 50;
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Directories moved aside beside a store; more need a person.
-const QUARANTINES: u32 = 1_000;
 
 impl Default for SledOptions {
     fn default() -> Self {
@@ -39,7 +40,7 @@ impl Default for SledOptions {
 
 /// Opens sled on a thread of its own, so that a panic inside is an error here.
 pub(super) fn open(directory: &Path, options: &SledOptions) -> Result<::sled::Db> {
-    fs::create_dir_all(directory).map_err(|source| Error::io("make", directory, source))?;
+    make_directory(&OsDisk, directory)?;
     remove_unfinished_snapshots(directory)?;
     // No flushing in the background: `sync` is the only thing that makes anything durable.
     let config = ::sled::Config::new()
@@ -57,46 +58,8 @@ pub(super) fn open(directory: &Path, options: &SledOptions) -> Result<::sled::Db
     open_once(&config).map_err(|refusal| refusal.into_error(directory))
 }
 
-/// Moves a directory aside, durably, and says where it is now.
-pub(super) fn quarantine(directory: &Path) -> Result<PathBuf> {
-    let parent = directory.parent().unwrap_or_else(|| Path::new("."));
-    let free = (1..=QUARANTINES)
-        .map(|number| parent.join(format!("quarantine-{number}")))
-        .find(|path| !path.exists());
-    let Some(aside) = free else {
-        return Err(Error::invalid(format!(
-            "{} holds {QUARANTINES} quarantined directories already; look at them and remove them",
-            parent.display()
-        )));
-    };
-    fs::rename(directory, &aside).map_err(|source| Error::io("move aside", directory, source))?;
-    sync_directory(parent)?;
-    Ok(aside)
-}
-
-/// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> Result<()> {
-    let synced = File::open(path).and_then(|directory| directory.sync_all());
-    synced.map_err(|source| Error::io("sync", path, source))
-}
-
-/// Runs a call of sled; a panic inside is corruption.
-pub(super) fn guarded<T>(directory: &Path, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|error| convert(directory, error)),
-        Err(panic) => {
-            let reason = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
-                .unwrap_or_else(|| "no reason given".to_owned());
-            Err(Error::corrupt(directory.display().to_string(), format!("sled panicked: {reason}")))
-        }
-    }
-}
-
 /// An error of sled, told apart by what to do about it.
-fn convert(directory: &Path, error: ::sled::Error) -> Error {
+pub(super) fn convert(directory: &Path, error: ::sled::Error) -> Error {
     match error {
         ::sled::Error::Io(source) => match source.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound => {
@@ -161,5 +124,5 @@ fn remove_unfinished_snapshots(directory: &Path) -> Result<()> {
             removed = true;
         }
     }
-    if removed { sync_directory(directory) } else { Ok(()) }
+    if removed { sync_directory(&OsDisk, directory) } else { Ok(()) }
 }

@@ -1,12 +1,12 @@
 //! How keys and values look inside sled; `docs/formats/kv.md` describes the bytes.
 //!
-//! Every stored value carries a checksum over itself and its stored key. A long value is a head that names its
-//! chunks, and the chunks under keys of their own.
+//! A long value is a head that names its chunks, and the chunks under keys of their own.
 
-use crate::{Error, Result};
+use crate::{
+    Result,
+    kv::envelope::{ENVELOPE, WHOLE, corrupt, seal, unseal},
+};
 
-/// The only version this code reads and writes.
-const VERSION: u8 = 1;
 /// The longest payload stored as one value.
 pub(super) const CHUNK_BYTES: usize = 48 * 1024;
 /// Heads are stored under this byte and the key.
@@ -17,11 +17,8 @@ pub(super) const CHUNK_PREFIX: u8 = 2;
 /// What a tree says about itself is stored under this byte alone.
 pub(super) const STATE_KEY: u8 = 0;
 
-const WHOLE: u8 = 0;
 const CHUNKED: u8 = 1;
 const CHUNK: u8 = 2;
-/// Version, flag, checksum.
-const ENVELOPE: usize = 6;
 
 /// A stored head that verified.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,11 +150,6 @@ fn fingerprint(stored_key: &[u8], stored: &[u8]) -> u128 {
     u128::from_le_bytes(half)
 }
 
-/// The error of a value that does not verify. It names the tree only: keys may be personal data.
-pub(super) fn corrupt(tree: &str, found: &str) -> Error {
-    Error::corrupt(format!("a value in tree `{tree}`"), found)
-}
-
 fn decode_chunks(payload: &[u8]) -> Option<Chunks> {
     let (bytes, rest) = payload.split_first_chunk()?;
     let (count, rest) = rest.split_first_chunk()?;
@@ -167,35 +159,6 @@ fn decode_chunks(payload: &[u8]) -> Option<Chunks> {
         count: u32::from_le_bytes(*count),
         checksum: u32::from_le_bytes(checksum),
     })
-}
-
-fn seal(stored_key: &[u8], flag: u8, payload: &[u8]) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(ENVELOPE + payload.len());
-    sealed.extend_from_slice(&[VERSION, flag]);
-    sealed.extend_from_slice(&checksum(stored_key, flag, payload).to_le_bytes());
-    sealed.extend_from_slice(payload);
-    sealed
-}
-
-fn unseal<'a>(tree: &str, stored_key: &[u8], stored: &'a [u8]) -> Result<(u8, &'a [u8])> {
-    let Some((envelope, payload)) = stored.split_first_chunk::<ENVELOPE>() else {
-        return Err(corrupt(tree, "it is shorter than its envelope"));
-    };
-    let [version, flag, found @ ..] = *envelope;
-    if version != VERSION {
-        let what = format!("a value in tree `{tree}`");
-        return Err(Error::Version { what, found: u32::from(version), known: u32::from(VERSION) });
-    }
-    if u32::from_le_bytes(found) != checksum(stored_key, flag, payload) {
-        return Err(corrupt(tree, "its checksum does not match"));
-    }
-    Ok((flag, payload))
-}
-
-fn checksum(stored_key: &[u8], flag: u8, payload: &[u8]) -> u32 {
-    let length = u32::try_from(stored_key.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let parts: [&[u8]; 4] = [&[VERSION, flag], &length, stored_key, payload];
-    parts.into_iter().fold(0, crc32c::crc32c_append)
 }
 
 #[cfg(test)]
@@ -231,23 +194,6 @@ mod tests {
             0200036b657900000001 0102c7a4a23807070707070707070707070707070707 (49158 bytes)
             0200036b657900000002 01026514369807 (7 bytes)"#]]
         .assert_eq(&text.join("\n"));
-    }
-
-    #[test]
-    fn a_value_under_another_key_does_not_verify() {
-        let (_, sealed) = encode(b"a", b"value").remove(0);
-        assert!(decode_head("t", &head_key(b"a"), &sealed).is_ok());
-        assert!(matches!(decode_head("t", &head_key(b"b"), &sealed), Err(Error::Corrupt { .. })));
-    }
-
-    #[test]
-    fn every_flipped_bit_is_found() {
-        let (key, sealed) = encode(b"key", b"value").remove(0);
-        for bit in 0..sealed.len() * 8 {
-            let mut damaged = sealed.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode_head("t", &key, &damaged).is_err(), "bit {bit}");
-        }
     }
 
     #[test]

@@ -1,33 +1,30 @@
-//! What the last sync promised, kept beside sled.
+//! What the last sync promised, kept beside the files of the engine.
 //!
-//! sled takes damaged bytes in its newest segments for a torn tail and silently goes back to an older state.
-//! Therefore each tree counts its batches, and each sync notes the counts it made durable. A tree that comes back
-//! with a smaller count has lost what was synced.
+//! An engine takes damaged bytes in what it wrote last for a write that was torn, and silently goes back to an
+//! older state. Therefore the store counts, and each sync notes the counts it made durable. What comes back with
+//! a smaller count has lost what was synced.
 //!
 //! The bytes are in `docs/formats/kv.md`.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-};
+use std::{collections::BTreeMap, io, path::Path};
 
-use super::open::sync_directory;
-use crate::{Error, Result};
+use super::quarantine::sync_directory;
+use crate::{Error, Result, disk::Disk};
 
-/// Batches by tree.
+/// Counts by tree.
 pub(super) type Counts = BTreeMap<String, u64>;
 
 const NAME: &str = "SYNCED";
 const UNFINISHED: &str = "SYNCED.tmp";
 const MAGIC: [u8; 8] = *b"LINEKVSY";
 const VERSION: u32 = 1;
+/// More than this is not read: a group takes some 270 bytes at most.
+const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The counts of the last sync; none where there never was one.
-pub(super) fn read(directory: &Path) -> Result<Counts> {
+pub(super) fn read(disk: &dyn Disk, directory: &Path) -> Result<Counts> {
     let path = directory.join(NAME);
-    let bytes = match fs::read(&path) {
+    let bytes = match read_file(disk, &path) {
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Counts::new()),
         other => other.map_err(|source| Error::io("read", &path, source))?,
     };
@@ -42,16 +39,34 @@ pub(super) fn read(directory: &Path) -> Result<Counts> {
 }
 
 /// Notes the counts, durably.
-pub(super) fn write(directory: &Path, counts: &Counts) -> Result<()> {
+pub(super) fn write(disk: &dyn Disk, directory: &Path, counts: &Counts) -> Result<()> {
     let unfinished = directory.join(UNFINISHED);
     let replace = || {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&encode(counts))?;
-        file.sync_all()?;
-        fs::rename(&unfinished, directory.join(NAME))
+        remove_if_there(disk, &unfinished)?;
+        let file = disk.create(&unfinished)?;
+        file.write_at(0, &encode(counts))?;
+        file.sync()?;
+        disk.rename(&unfinished, &directory.join(NAME))
     };
     replace().map_err(|source| Error::io("write", &unfinished, source))?;
-    sync_directory(directory)
+    sync_directory(disk, directory)
+}
+
+/// Removes a file, unless it is not there.
+pub(super) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    let file = disk.open_to_read(path)?;
+    // A longer file is not one, and the checksum of its beginning says so.
+    let length = file.length()?.min(FILE_BYTES);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 fn encode(counts: &Counts) -> Vec<u8> {
