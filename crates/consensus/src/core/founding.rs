@@ -96,7 +96,7 @@ fn check_applied(log: &dyn RaftLog, group: GroupId, applied: Applied, state: &Gr
             state.last_index
         )));
     }
-    match log.term(group, index)? {
+    match log.term(group, index) {
         Some(known) if known == term => Ok(index),
         known => Err(corrupt(format!(
             "entry {index} has term {}, the state applied it with term {term}",

@@ -161,8 +161,7 @@ impl Storage for LogView {
         if let Some(entry) = self.tail_at(index) {
             return Ok(entry.term);
         }
-        let term = self.log.term(self.group, index).map_err(unreadable)?;
-        term.ok_or_else(|| StorageError::Unavailable.into())
+        self.log.term(self.group, index).ok_or_else(|| StorageError::Unavailable.into())
     }
 
     fn first_index(&self) -> raft::Result<u64> {

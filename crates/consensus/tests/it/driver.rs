@@ -56,7 +56,7 @@ impl RaftLog for HeldLog {
         self.log.entries(group, range, max_bytes)
     }
 
-    fn term(&self, group: GroupId, index: u64) -> lineate_storage::Result<Option<u64>> {
+    fn term(&self, group: GroupId, index: u64) -> Option<u64> {
         self.log.term(group, index)
     }
 }

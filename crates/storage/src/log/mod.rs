@@ -120,11 +120,9 @@ pub trait RaftLog: Send + Sync {
     fn entries(&self, group: GroupId, range: Range<u64>, max_bytes: usize) -> Result<Vec<LogEntry>>;
 
     /// The term of an entry; at the cut the cut's term; none before the cut, beyond the last entry, and in a
-    /// group that never appended.
-    ///
-    /// # Errors
-    /// Fails once the log is poisoned.
-    fn term(&self, group: GroupId, index: u64) -> Result<Option<u64>>;
+    /// group that never appended. Known without the disk, and so also once the log is poisoned: Raft takes a term
+    /// that cannot be told for a broken invariant.
+    fn term(&self, group: GroupId, index: u64) -> Option<u64>;
 }
 
 impl LogBatch {

@@ -166,9 +166,8 @@ impl RaftLog for FileLog {
         self.find(group, range, max_bytes)?.into_iter().map(|found| found.read(group)).collect()
     }
 
-    fn term(&self, group: GroupId, index: u64) -> Result<Option<u64>> {
-        self.check_alive()?;
-        Ok(self.read_shared().groups.get(&group).and_then(|known| known.term(index)))
+    fn term(&self, group: GroupId, index: u64) -> Option<u64> {
+        self.read_shared().groups.get(&group)?.term(index)
     }
 }
 
