@@ -36,7 +36,8 @@ impl Node {
     }
 
     /// Writes foreign rows of a view: atomic in each shard, not across shards. With a position, the same call
-    /// again is answered as the first was.
+    /// again is answered as the first was. `first_row` is the number of rows the caller sent before these; it only
+    /// serves messages.
     ///
     /// # Errors
     /// The rows do not fit the view, or the position cannot be accepted; nothing is written then.
@@ -45,6 +46,7 @@ impl Node {
         principal: &Principal,
         view: &ViewDefinition,
         rows: &RecordBatch,
+        first_row: u64,
         position: Option<WriterPosition>,
     ) -> Result<Vec<ShardWrite>> {
         if rows.num_rows() > limits::BATCH_ROWS {
@@ -58,7 +60,7 @@ impl Node {
         if let Some(position) = position {
             self.check_position(principal, position)?;
         }
-        let rows = Intake::new(view).convert(rows, 0)?;
+        let rows = Intake::new(view).convert(rows, first_row)?;
         let parts = split_by_shard(&rows, &ViewSchema::of(view), self.shards())?;
         let mut commands = Vec::with_capacity(parts.len());
         for (shard, part) in parts {

@@ -70,6 +70,9 @@ fn a_pushed_line_that_does_not_fit_is_named_and_its_batch_not_written() {
     let (code, kind, message) = fail(&place, "push weather", &text);
     assert_eq!((code, kind.as_str()), (Some(1), "invalid"), "{message}");
     assert!(message.contains("line 2") && message.contains("temp"), "{message}");
+    let many = format!("{}{text}", format!("{good}\n").repeat(9_000));
+    let (_, _, message) = fail(&place, "push weather", &many);
+    assert!(message.starts_with("line 9002, column `temp`"), "{message}");
     let (_, kind, message) = fail(&place, "push weather", "{\"origin\":\"BOS\"}\n");
     assert_eq!(kind, "invalid", "{message}");
     let answer = place.json("get delay_model --entity origin=BOS,dest=BOS --at 2013-06-01T10:00:00Z");

@@ -26,6 +26,8 @@ pub(crate) struct OnlinePlan {
     pub(super) views: Vec<OnlineView>,
     /// For each distinct way to make keys of a request: a view of the plan that does it this way.
     pub(super) key_makers: Vec<usize>,
+    /// Whether all views take times without a zone as UTC, so that a key that all of them share may be one.
+    pub(super) naive_times_are_utc: bool,
     key_columns: Option<Vec<(Name, KeyType)>>,
 }
 
@@ -73,6 +75,7 @@ impl OnlinePlan {
         let key_columns = service.key_columns().ok();
         Ok(Self {
             name: service.service.to_string(),
+            naive_times_are_utc: service.views.iter().all(|plan| plan.view.naive_times_are_utc),
             service: Arc::new(service),
             views,
             key_makers,

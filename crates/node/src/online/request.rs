@@ -47,7 +47,8 @@ impl Request {
     /// # Errors
     /// A key column is missing, of another type, or holds a key that is too long.
     pub(super) fn of(plan: Arc<OnlinePlan>, entities: &RecordBatch, shards: u16) -> Result<Self> {
-        let converted = lineate_segment::intake::convert_keys(entities, &plan.key_columns()?)?;
+        let converted =
+            lineate_segment::intake::convert_keys(entities, &plan.key_columns()?, plan.naive_times_are_utc)?;
         let mut keys = Vec::with_capacity(plan.key_makers.len());
         for maker in &plan.key_makers {
             keys.push(Keys::of(plan.key_maker(*maker)?, &converted, shards)?);

@@ -60,7 +60,7 @@ pub(crate) fn line(id: &str, value: i64) -> String {
 pub(crate) async fn push(node: &Node, view: &ViewDefinition, lines: String) {
     let file = ForeignFile::from_bytes("rows", lines.into());
     let batch = Intake::new(view).open(&file).expect("opens").next().expect("rows").expect("reads");
-    for write in node.push(&tester(), view, &batch, None).await.expect("pushes") {
+    for write in node.push(&tester(), view, &batch, 0, None).await.expect("pushes") {
         write.result.expect("is written");
     }
 }

@@ -231,7 +231,7 @@ impl Case<'_, '_> {
             let text = self.ndjson(known, std::slice::from_ref(draft), now);
             let file = ForeignFile::from_bytes("row", text.into());
             let batch = Intake::new(&view).open(&file).expect("opens").next().expect("a row").expect("reads");
-            let writes = self.node().push(&tester(), &view, &batch, None).await.expect("pushes");
+            let writes = self.node().push(&tester(), &view, &batch, 0, None).await.expect("pushes");
             let commit =
                 writes.first().and_then(|write| write.result.as_ref().ok()).expect("one shard").commit_time;
             self.committed(known, now, 0, draft, commit, false);

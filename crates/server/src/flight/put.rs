@@ -35,23 +35,34 @@ async fn open(app: &App, messages: Streaming<FlightData>) -> Result<(ViewDefinit
 }
 
 fn answers(app: App, view: ViewDefinition, incoming: Incoming) -> Events<PutResult> {
-    let start = Some((app, view, incoming, 0_u64));
+    let start = Some((app, view, incoming, Sent::default()));
     let acks = futures::stream::unfold(start, |state| async move {
-        let (app, view, mut incoming, count) = state?;
+        let (app, view, mut incoming, sent) = state?;
         let arrived = match incoming.next().await {
             Ok(Some(arrived)) => arrived,
             Ok(None) => return None,
             Err(error) => return Some((Err(Status::from(error)), None)),
         };
-        match write(&app, &view, arrived, count + 1).await {
-            Ok(result) => Some((Ok(result), Some((app, view, incoming, count + 1)))),
+        let rows = arrived.batch.num_rows() as u64;
+        match write(&app, &view, arrived, sent).await {
+            Ok(result) => {
+                let sent = Sent { batches: sent.batches + 1, rows: sent.rows.saturating_add(rows) };
+                Some((Ok(result), Some((app, view, incoming, sent))))
+            }
             Err(error) => Some((Err(Status::from(error)), None)),
         }
     });
     acks.boxed()
 }
 
-async fn write(app: &App, view: &ViewDefinition, arrived: Arrived, count: u64) -> Result<PutResult> {
+/// What a stream sent before a batch.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    batches: u64,
+    rows: u64,
+}
+
+async fn write(app: &App, view: &ViewDefinition, arrived: Arrived, sent: Sent) -> Result<PutResult> {
     let Arrived { batch, metadata } = arrived;
     let position = match metadata.is_empty() {
         true => None,
@@ -61,8 +72,8 @@ async fn write(app: &App, view: &ViewDefinition, arrived: Arrived, count: u64) -
             Some(WriterPosition { writer: WriterId(writer_id), epoch, sequence })
         }
     };
-    let sequence = position.map_or(count, |position| position.sequence);
-    let writes = app.node().push(app.principal(), view, &batch, position).await?;
+    let sequence = position.map_or(sent.batches + 1, |position| position.sequence);
+    let writes = app.node().push(app.principal(), view, &batch, sent.rows, position).await?;
     let ack = push::acknowledge(app, sequence, batch.num_rows() as u64, writes);
     Ok(PutResult { app_metadata: ack.encode_to_vec().into() })
 }

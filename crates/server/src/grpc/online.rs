@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeBinaryArray, Int64Array, RecordBatch,
-        StringArray, TimestampMicrosecondArray,
-    },
+    array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray},
     datatypes::Schema,
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use lineate_node::api::{LookupReply, LookupRequest, Status as CellStatus};
 use lineate_proto::v1::{
     EntityColumn, EntityColumns, FeatureStatus, GetFeaturesReply, GetFeaturesRequest, entity_column::Values,
     get_features_reply::ViewAnswer, get_features_request::Entities, online_server::Online,
 };
 use lineate_segment::intake::{IpcLimits, decode_ipc_stream, encode_ipc};
-use lineate_types::{KeyType, Name, TimestampUs, limits};
+use lineate_types::{KeyType, Name, limits};
 use tonic::{Request, Response, Status};
 
 use super::Service;
@@ -48,7 +44,7 @@ async fn lookup(app: &App, request: GetFeaturesRequest) -> Result<GetFeaturesRep
             batches.pop().unwrap_or_else(|| RecordBatch::new_empty(schema))
         }
         Some(Entities::Columns(columns)) => {
-            let plan = app.node().service_plan(reference.project.as_ref(), &reference.name)?;
+            let plan = app.node().shared_service_plan(reference.project.as_ref(), &reference.name)?;
             from_columns(columns, &plan.key_columns()?)?
         }
         None => return Err(Error::Invalid("no entities were given".into())),
@@ -100,21 +96,15 @@ fn status_byte(status: CellStatus) -> u8 {
     status as u8
 }
 
-/// Columns of values as a batch, each value read by the type of its key.
+/// Columns of values as a batch; the node reads them by the types of the keys.
 fn from_columns(columns: EntityColumns, keys: &[(Name, KeyType)]) -> Result<RecordBatch> {
     let mut named: Vec<(String, ArrayRef)> = Vec::with_capacity(columns.columns.len());
     for EntityColumn { name, values } in columns.columns {
-        let Some((_, key_type)) = keys.iter().find(|(key, _)| key.as_str() == name) else {
-            let known: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
-            let hint = Name::nearest(&name, known.iter().copied())
-                .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            return Err(Error::Invalid(format!(
-                "`{name}` is not a key of this service{hint} Its keys are {}",
-                known.join(", ")
-            )));
-        };
+        if !keys.iter().any(|(key, _)| key.as_str() == name) {
+            return Err(not_a_key(&name, keys));
+        }
         let array: ArrayRef = match values {
-            Some(Values::Texts(texts)) => parse(&name, *key_type, &texts.values)?,
+            Some(Values::Texts(texts)) => Arc::new(StringArray::from_iter_values(texts.values)),
             Some(Values::Integers(integers)) => Arc::new(Int64Array::from(integers.values)),
             Some(Values::Blobs(blobs)) => Arc::new(BinaryArray::from_iter_values(blobs.values)),
             None => return Err(Error::Invalid(format!("key `{name}` has no values"))),
@@ -128,51 +118,11 @@ fn from_columns(columns: EntityColumns, keys: &[(Name, KeyType)]) -> Result<Reco
         .map_err(|_| Error::Invalid("every key must have as many values as there are entities".into()))
 }
 
-/// Key values from their text.
-fn parse(name: &str, key_type: KeyType, texts: &[String]) -> Result<ArrayRef> {
-    fn all<T>(
-        name: &str,
-        key_type: KeyType,
-        texts: &[String],
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Result<Vec<T>> {
-        let values = texts.iter().map(|text| {
-            read(text)
-                .ok_or_else(|| Error::Invalid(format!("key `{name}` is {key_type}, which `{text}` is not")))
-        });
-        values.collect()
-    }
-    Ok(match key_type {
-        KeyType::Bool => {
-            Arc::new(BooleanArray::from(all(name, key_type, texts, |text| text.parse::<bool>().ok())?))
-        }
-        KeyType::Int64 => {
-            Arc::new(Int64Array::from(all(name, key_type, texts, |text| text.parse::<i64>().ok())?))
-        }
-        KeyType::String => Arc::new(StringArray::from_iter_values(texts)),
-        KeyType::Bytes => {
-            let values = all(name, key_type, texts, |text| BASE64_STANDARD.decode(text).ok())?;
-            Arc::new(BinaryArray::from_iter_values(values))
-        }
-        KeyType::Date => Arc::new(Date32Array::from(all(name, key_type, texts, days)?)),
-        KeyType::Timestamp => {
-            let micros =
-                all(name, key_type, texts, |text| text.parse::<TimestampUs>().ok().map(|time| time.0))?;
-            Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
-        }
-        KeyType::Uuid => {
-            let uuids = all(name, key_type, texts, |text| uuid::Uuid::parse_str(text).ok())?;
-            let bytes = uuids.iter().map(|uuid| Some(*uuid.as_bytes()));
-            let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes, 16);
-            Arc::new(array.map_err(lineate_segment::Error::from)?)
-        }
-    })
-}
-
-/// `2013-06-01` as days since the epoch.
-fn days(text: &str) -> Option<i32> {
-    let midnight: TimestampUs = format!("{text}T00:00:00Z").parse().ok()?;
-    i32::try_from(midnight.0.div_euclid(86_400_000_000)).ok()
+fn not_a_key(name: &str, keys: &[(Name, KeyType)]) -> Error {
+    let known: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
+    let hint = Name::nearest(name, known.iter().copied())
+        .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    Error::Invalid(format!("`{name}` is not a key of this service{hint}; its keys are {}", known.join(", ")))
 }
 
 #[cfg(test)]
@@ -184,35 +134,6 @@ mod tests {
     fn texts(name: &str, values: &[&str]) -> EntityColumn {
         let values = values.iter().map(|value| (*value).to_owned()).collect();
         EntityColumn { name: name.into(), values: Some(Values::Texts(Texts { values })) }
-    }
-
-    #[test]
-    fn text_is_read_by_the_type_of_its_key() {
-        let good = [
-            (KeyType::Bool, "true"),
-            (KeyType::Int64, "-9223372036854775808"),
-            (KeyType::String, ""),
-            (KeyType::Bytes, "AP8="),
-            (KeyType::Date, "2013-06-01"),
-            (KeyType::Timestamp, "2013-06-01T12:00:00+02:00"),
-            (KeyType::Uuid, "30313233-3435-3637-3839-616263646566"),
-        ];
-        for (key_type, text) in good {
-            let keys = [(Name::new("k").expect("a name"), key_type)];
-            let batch = from_columns(EntityColumns { columns: vec![texts("k", &[text])] }, &keys);
-            assert_eq!(batch.expect(text).num_rows(), 1);
-        }
-        for (key_type, text) in [
-            (KeyType::Bool, "yes"),
-            (KeyType::Int64, "1.0"),
-            (KeyType::Int64, "9223372036854775808"),
-            (KeyType::Bytes, "?"),
-            (KeyType::Date, "2013-06-31"),
-            (KeyType::Timestamp, "2013-06-01T12:00:00"),
-            (KeyType::Uuid, "x"),
-        ] {
-            assert!(parse("k", key_type, &[text.to_owned()]).is_err(), "{key_type} {text}");
-        }
     }
 
     #[test]

@@ -95,11 +95,8 @@ async fn decode(request: Result<PushRequest, Status>, intake: Intake) -> Result<
 fn ndjson(intake: &Intake, text: Bytes, first_row: u64) -> Result<RecordBatch> {
     let schema = intake.schema().arrow().clone();
     let batches: lineate_segment::Result<Vec<RecordBatch>> =
-        intake.ndjson(std::io::Cursor::new(text)).collect();
-    let batches = batches.map_err(|cause| match first_row {
-        0 | 1 => Error::Segment(cause),
-        first => Error::Invalid(format!("in the lines from {first} on, counted from 1 there: {cause}")),
-    })?;
+        intake.ndjson(std::io::Cursor::new(text), first_row).collect();
+    let batches = batches?;
     Ok(concat_batches(&schema, &batches).map_err(lineate_segment::Error::from)?)
 }
 
@@ -115,7 +112,8 @@ impl Target {
             epoch: writer.epoch,
             sequence: batch.sequence,
         });
-        let writes = self.app.node().push(self.app.principal(), &self.view, &rows, position).await?;
+        let before = batch.first_row.saturating_sub(1);
+        let writes = self.app.node().push(self.app.principal(), &self.view, &rows, before, position).await?;
         Ok(acknowledge(&self.app, batch.sequence, rows.num_rows() as u64, writes))
     }
 }

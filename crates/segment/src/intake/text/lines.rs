@@ -17,7 +17,13 @@ pub(in crate::intake) struct Lines {
 
 impl Lines {
     pub(in crate::intake) fn new(text: Box<dyn Read + Send>) -> Self {
-        Self { text: BufReader::with_capacity(CHUNK, text), line: Vec::new(), number: 0 }
+        Self::numbered(text, 1)
+    }
+
+    /// The lines of a part of a text whose first line has a number, from 1.
+    pub(super) fn numbered(text: Box<dyn Read + Send>, first_line: u64) -> Self {
+        let number = first_line.saturating_sub(1);
+        Self { text: BufReader::with_capacity(CHUNK, text), line: Vec::new(), number }
     }
 
     /// The next line with its end (`\n`, which the last one may lack) and its number from 1; none at the end.
@@ -26,7 +32,7 @@ impl Lines {
     /// It is longer than [`lineate_types::limits::INTAKE_LINE_BYTES`], or cannot be read.
     pub(in crate::intake) fn next(&mut self) -> Result<Option<(&[u8], u64)>> {
         self.line.clear();
-        let number = self.number + 1;
+        let number = self.number.saturating_add(1);
         loop {
             let chunk = match self.text.fill_buf() {
                 Ok(chunk) => chunk,

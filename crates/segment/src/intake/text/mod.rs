@@ -32,16 +32,18 @@ impl Intake {
     ) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>> + Send>> {
         Ok(match format {
             FileFormat::Csv => Box::new(csv::CsvRows::open(self.clone(), Box::new(file.reader(0)))?),
-            _ => Box::new(ndjson::NdjsonRows::open(self.clone(), Box::new(file.reader(0)))),
+            _ => Box::new(ndjson::NdjsonRows::open(self.clone(), Lines::new(Box::new(file.reader(0))))),
         })
     }
 
     /// The rows of NDJSON text as canonical batches, read as they come: for what is pushed line by line.
-    /// Errors name the line, counted from 1. Batches end after [`lineate_types::limits::INTAKE_BATCH_ROWS`] rows.
+    /// `first_line` is the number of its first line in what the sender reads, from 1: errors name lines there.
+    /// Batches end after [`lineate_types::limits::INTAKE_BATCH_ROWS`] rows.
     pub fn ndjson(
         &self,
         text: impl std::io::Read + Send + 'static,
+        first_line: u64,
     ) -> impl Iterator<Item = Result<RecordBatch>> + Send {
-        ndjson::NdjsonRows::open(self.clone(), Box::new(text))
+        ndjson::NdjsonRows::open(self.clone(), Lines::numbered(Box::new(text), first_line))
     }
 }

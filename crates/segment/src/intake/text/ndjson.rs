@@ -1,6 +1,6 @@
 //! NDJSON rows: one JSON object a line, lines of blanks skipped.
 
-use std::{collections::BTreeMap, fmt, io::Read};
+use std::{collections::BTreeMap, fmt};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use lineate_types::{DataType, limits};
@@ -67,15 +67,11 @@ pub(in crate::intake) struct NdjsonTable {
 
 impl NdjsonTable {
     /// Columns by name; every object has every one.
-    pub(in crate::intake) fn new(
-        text: Box<dyn Read + Send>,
-        columns: Vec<(String, Builder)>,
-        owner: &str,
-    ) -> Self {
+    pub(in crate::intake) fn new(lines: Lines, columns: Vec<(String, Builder)>, owner: &str) -> Self {
         let (names, columns): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
         let by_name = names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect();
         Self {
-            lines: Lines::new(text),
+            lines,
             features: names.len(),
             names,
             by_name,
@@ -180,7 +176,11 @@ impl<'a> Row<'a> {
 /// The error of a line that is something else.
 pub(super) fn not_an_object(line: u64, text: &str, cause: &serde_json::Error) -> Error {
     let found = match text.starts_with('{') {
-        true => cause.to_string(),
+        true => {
+            // The line is the only one: its number in the text says nothing.
+            let described = cause.to_string();
+            described.replace(&format!(" at line {} column", cause.line()), " at column")
+        }
         false => format!("found {}", excerpt(text)),
     };
     Error::Format(format!("line {line}: expected one JSON object: {found}"))
@@ -194,7 +194,7 @@ pub(super) struct NdjsonRows {
 }
 
 impl NdjsonRows {
-    pub(super) fn open(intake: Intake, text: Box<dyn Read + Send>) -> Self {
+    pub(super) fn open(intake: Intake, lines: Lines) -> Self {
         let naive = intake.rules().naive_times_are_utc;
         let deleted = (DELETED_COLUMN.to_owned(), Builder::new(&DataType::Bool, naive));
         let columns = intake
@@ -203,7 +203,7 @@ impl NdjsonRows {
             .map(|column| (column.name.clone(), Builder::new(&column.data_type, naive)))
             .chain([deleted])
             .collect();
-        let mut table = NdjsonTable::new(text, columns, intake.owner());
+        let mut table = NdjsonTable::new(lines, columns, intake.owner());
         table.deleted = Some(intake.schema().deleted());
         table.features = intake.schema().features().start;
         Self { intake, table, done: false }

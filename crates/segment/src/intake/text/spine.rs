@@ -47,7 +47,11 @@ impl SpineIntake {
                 table.set_columns(builders.map(|(_, builder)| builder).collect());
                 Table::Csv(table)
             }
-            _ => Table::Ndjson(NdjsonTable::new(Box::new(file.reader(0)), builders.collect(), OWNER)),
+            _ => Table::Ndjson(NdjsonTable::new(
+                Lines::new(Box::new(file.reader(0))),
+                builders.collect(),
+                OWNER,
+            )),
         };
         Ok(IntakeBatches::new(file, schema, TextSpine { intake: self.clone(), table, foreign }))
     }

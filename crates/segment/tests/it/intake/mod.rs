@@ -4,6 +4,7 @@ mod columns;
 mod files;
 mod fixture;
 mod hostile;
+mod keys;
 mod spines;
 mod text;
 

@@ -169,8 +169,25 @@ fn ndjson_is_read_as_it_comes() {
     let row = r#"{"origin":"JFK","at":"0us","known":null,"temp":1}"#;
     let text = format!("{row}\n").repeat(20_000);
     let intake = Intake::new(&view);
-    let batches: Result<Vec<_>, _> = intake.ndjson(std::io::Cursor::new(text)).collect();
+    let batches: Result<Vec<_>, _> = intake.ndjson(std::io::Cursor::new(text), 1).collect();
     let rows: Vec<usize> = batches.expect("rows").iter().map(RecordBatch::num_rows).collect();
     assert_eq!(rows, [16_384, 3_616]);
-    assert!(intake.ndjson(std::io::empty()).next().is_none());
+    assert!(intake.ndjson(std::io::empty(), 1).next().is_none());
+}
+
+#[test]
+fn lines_of_a_part_are_counted_from_where_it_begins() {
+    let intake = Intake::new(&weather(&[("temp", "int64")]));
+    let good = r#"{"origin":"JFK","at":"0us","known":null,"temp":1}"#;
+    let why = |line: &str| {
+        let text = format!("{good}\n\n{line}\n");
+        let mut rows = intake.ndjson(std::io::Cursor::new(text), 8_193);
+        rows.find_map(Result::err).expect("refused").to_string()
+    };
+    expect!["line 8195, column `temp`: expected int64, found `\"warm\"`"]
+        .assert_eq(&why(&good.replace('1', "\"warm\"")));
+    expect!["line 8195: expected one JSON object: EOF while parsing an object at column 48"]
+        .assert_eq(&why(&good[..good.len() - 1]));
+    expect!["line 8195, column `origin`: it may not be null"]
+        .assert_eq(&why(&good.replace("\"JFK\"", "null")));
 }
