@@ -7,6 +7,7 @@ mod disk_full;
 mod kv_conformance;
 mod kv_crash;
 mod kv_damage;
+mod kv_engine;
 mod kv_model;
 mod log_conformance;
 mod log_crash;
