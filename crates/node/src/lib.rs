@@ -28,6 +28,7 @@ mod segments;
 mod service_plan;
 mod shard_writer;
 mod snapshot;
+mod unsealed;
 mod uploads;
 mod verify;
 
@@ -38,4 +39,5 @@ pub use replica::Shared;
 pub use sealed_texts::SealedTexts;
 pub use service_plan::{ServicePlan, ViewPlan};
 pub use snapshot::{HistoryRuns, Snapshot};
+pub use unsealed::UnsealedRuns;
 pub use uploads::{Upload, UploadSink, Uploads};

@@ -18,6 +18,7 @@ mod walk;
 pub use at::At;
 pub use diff::Diff;
 pub use node::Node;
+pub(crate) use node::grouped;
 pub use walk::{Cursor, Direction, Trace, Walk, WalkEdge, WalkNode};
 
 use std::collections::BTreeMap;

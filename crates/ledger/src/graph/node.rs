@@ -91,7 +91,7 @@ impl fmt::Display for Node {
 }
 
 /// A number with a comma after every three digits from the right.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {

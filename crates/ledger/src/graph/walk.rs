@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use lineate_types::{Hash, NodeRef, limits};
+use lineate_types::{Hash, NodeRef, TimestampUs, limits};
 use minicbor::{Decode, Encode};
 
 use super::{At, Graph, Node, Slot};
@@ -77,6 +77,8 @@ pub struct Walk {
     pub direction: Direction,
     /// The entries of the log it was computed over: the size of the checkpoint to prove it at.
     pub size: u64,
+    /// The commit time asked for, where the prefix was named by one.
+    pub at: Option<TimestampUs>,
     /// The nodes of this page, nearest first.
     pub nodes: Vec<WalkNode>,
     /// The edges followed on this page, in the order they were followed. One end may be on an earlier page.
@@ -133,6 +135,9 @@ pub struct Cursor {
     /// Steps done: the start, then every edge followed.
     #[n(6)]
     steps: u64,
+    /// The commit time that `size` was found by.
+    #[n(7)]
+    at: Option<TimestampUs>,
 }
 
 impl Form for Cursor {
@@ -169,10 +174,12 @@ impl Graph {
     pub fn walk(&self, start: Hash, trace: &Trace) -> Result<Walk> {
         let Trace { direction, depth, agents, .. } = *trace;
         let size = self.size_at(trace.at);
-        self.resume(
-            &Cursor { version: Version, start, direction, depth, size, agents, steps: 0 },
-            trace.limit,
-        )
+        let at = match trace.at {
+            At::Time(time) => Some(time),
+            At::Newest | At::Size(_) => None,
+        };
+        let cursor = Cursor { version: Version, start, direction, depth, size, agents, steps: 0, at };
+        self.resume(&cursor, trace.limit)
     }
 
     /// The next page of a walk, of at most `limit` nodes.
@@ -192,6 +199,7 @@ impl Graph {
             start,
             direction: cursor.direction,
             size: cursor.size,
+            at: cursor.at,
             nodes,
             edges,
             cursor: if complete { None } else { Some(Cursor { steps: step, ..cursor.clone() }) },

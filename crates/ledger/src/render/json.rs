@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Note;
+use super::{Beside, Unsealed, hex};
 use crate::graph::{Node, Walk};
 
-/// One page of a walk as one JSON object: `start`, `direction`, `size` (the checkpoint it was computed at),
-/// `complete`, `cursor` (hex; null on the last page), `nodes`, `edges`.
-pub fn json(walk: &Walk, note: Note<'_>) -> Value {
+/// One page of a walk as one JSON object: `start`, `direction`, `size` and `root` (the checkpoint it was computed
+/// at), `complete`, `cursor` (hex; null on the last page), `nodes`, `edges`.
+pub fn json(walk: &Walk, beside: Beside<'_>) -> Value {
     let nodes: Vec<Value> = walk
         .nodes
         .iter()
@@ -16,8 +16,11 @@ pub fn json(walk: &Walk, note: Note<'_>) -> Value {
             if let Value::Object(fields) = &mut value {
                 fields.insert("depth".to_owned(), json!(found.depth));
                 fields.insert("cut".to_owned(), json!(found.cut));
-                if let Some(note) = note(found.node.id) {
+                if let Some(note) = (beside.note)(found.node.id) {
                     fields.insert("note".to_owned(), json!(note));
+                }
+                if let Some(unsealed) = beside.unsealed.get(&found.node.id) {
+                    fields.insert("unsealed".to_owned(), self::unsealed(unsealed));
                 }
             }
             value
@@ -32,6 +35,7 @@ pub fn json(walk: &Walk, note: Note<'_>) -> Value {
         "start": walk.start.to_string(),
         "direction": walk.direction.as_str(),
         "size": walk.size,
+        "root": beside.root.map(|root| root.to_string()),
         "complete": walk.is_complete(),
         "cursor": walk.cursor.as_ref().map(|cursor| hex(&cursor.encode())),
         "nodes": nodes,
@@ -65,6 +69,11 @@ fn node(node: &Node) -> Value {
     value
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn unsealed(unsealed: &Unsealed) -> Value {
+    json!({
+        "rows": unsealed.rows,
+        "at_most": unsealed.at_most,
+        "shards": unsealed.shards,
+        "since": unsealed.since.to_string(),
+    })
 }

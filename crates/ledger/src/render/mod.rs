@@ -1,13 +1,17 @@
 //! A walk as people and programs read it: a tree, JSON, DOT, PROV-JSON.
 //!
-//! A page that is not the last says so in every format. Titles are made of names, numbers and hashes; text that
-//! was sealed appears only if the caller opens it, with control characters escaped.
+//! A page that is not the last says so in every format, and carries the cursor; rows that are not recorded yet stand
+//! beside their view. Titles are made of
+//! names, numbers and hashes; text that was sealed appears only if the caller opens it, with control characters
+//! escaped.
 
+mod beside;
 mod dot;
 mod json;
 mod prov;
 mod tree;
 
+pub use beside::{Beside, Note, Unsealed};
 pub use dot::dot;
 pub use json::json;
 pub use prov::prov_json;
@@ -15,15 +19,9 @@ pub use tree::tree;
 
 use std::fmt::Write;
 
-use lineate_types::Hash;
-
-/// The text that a caller who may see it has for a node beside its label: the path of a source, the name of an
-/// agent. None where nothing is known or it was erased.
-pub type Note<'a> = &'a dyn Fn(Hash) -> Option<String>;
-
-/// No text for any node.
-pub fn without_notes(_: Hash) -> Option<String> {
-    None
+/// Bytes as hex digits, for cursors.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A text on one line that no terminal takes for a command.

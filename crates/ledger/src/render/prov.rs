@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Note;
+use super::{Beside, hex};
 use crate::{
     graph::{Node, Walk, WalkEdge},
     record::Role,
@@ -13,7 +13,7 @@ const NAMESPACE: &str = "https://lineate.dev/ns/prov#";
 
 /// One page of a walk as a PROV-JSON document. Relations whose far end is on another page appear with it: PROV
 /// lets a document name what it does not describe. `lineate:complete` of the start says whether more follows.
-pub fn prov_json(walk: &Walk, note: Note<'_>) -> Value {
+pub fn prov_json(walk: &Walk, beside: Beside<'_>) -> Value {
     let mut sections: Map<String, Value> = Map::new();
     sections.insert("prefix".to_owned(), json!({"lineate": NAMESPACE}));
     for found in &walk.nodes {
@@ -22,10 +22,16 @@ pub fn prov_json(walk: &Walk, note: Note<'_>) -> Value {
             Some(_) => "entity",
             None => "agent",
         };
-        let mut attributes = attributes(&found.node, note);
+        let mut attributes = attributes(&found.node, beside);
         if found.node.id == walk.start {
             attributes.insert("lineate:complete".to_owned(), json!(walk.is_complete()));
             attributes.insert("lineate:size".to_owned(), json!(walk.size));
+            if let Some(root) = beside.root {
+                attributes.insert("lineate:root".to_owned(), json!(root.to_string()));
+            }
+            if let Some(cursor) = &walk.cursor {
+                attributes.insert("lineate:cursor".to_owned(), json!(hex(&cursor.encode())));
+            }
         }
         put(&mut sections, section, identifier(&found.node.id), Value::Object(attributes));
     }
@@ -36,7 +42,7 @@ pub fn prov_json(walk: &Walk, note: Note<'_>) -> Value {
     Value::Object(sections)
 }
 
-fn attributes(node: &Node, note: Note<'_>) -> Map<String, Value> {
+fn attributes(node: &Node, beside: Beside<'_>) -> Map<String, Value> {
     let mut attributes = Map::new();
     attributes.insert("prov:label".to_owned(), json!(node.title()));
     attributes.insert(
@@ -50,8 +56,11 @@ fn attributes(node: &Node, note: Note<'_>) -> Map<String, Value> {
     if let Some(rows) = node.rows {
         attributes.insert("lineate:rows".to_owned(), json!(rows));
     }
-    if let Some(note) = note(node.id) {
+    if let Some(note) = (beside.note)(node.id) {
         attributes.insert("lineate:note".to_owned(), json!(note));
+    }
+    if let Some(unsealed) = beside.unsealed.get(&node.id) {
+        attributes.insert("lineate:unsealedRows".to_owned(), json!(unsealed.rows));
     }
     attributes
 }

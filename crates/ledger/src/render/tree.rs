@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lineate_types::{Hash, limits};
 
-use super::{Note, on_one_line};
+use super::{Beside, on_one_line};
 use crate::graph::{Direction, Walk, WalkNode};
 
 /// A node to be drawn, with what stands left of it.
@@ -25,7 +25,7 @@ enum Branch {
 
 /// Draws one page of a walk as a tree. A node that was drawn above is named and marked `(↑ seen above)`; below
 /// [`limits::TRACE_TREE_DEPTH`] levels the nodes are counted. The text ends with a line break.
-pub fn tree(walk: &Walk, note: Note<'_>) -> String {
+pub fn tree(walk: &Walk, beside: Beside<'_>) -> String {
     let nodes: BTreeMap<Hash, &WalkNode> = walk.nodes.iter().map(|node| (node.node.id, node)).collect();
     let children = children(walk, &nodes);
     let mut text = String::new();
@@ -48,7 +48,7 @@ pub fn tree(walk: &Walk, note: Note<'_>) -> String {
                 Branch::Middle => "├─ ",
                 Branch::Last => "└─ ",
             });
-            text.push_str(&label(node, note));
+            text.push_str(&label(node, beside));
             let below = children.get(&line.id).map(Vec::as_slice).unwrap_or_default();
             if !is_new {
                 text.push_str("  (↑ seen above)\n");
@@ -60,6 +60,10 @@ pub fn tree(walk: &Walk, note: Note<'_>) -> String {
                 Branch::Middle => line.prefix + "│  ",
                 Branch::Last => line.prefix + "   ",
             };
+            if let Some(unsealed) = beside.unsealed.get(&line.id) {
+                let branch = if below.is_empty() { "└─ " } else { "├─ " };
+                text.push_str(&format!("{prefix}{branch}{unsealed}\n"));
+            }
             if line.depth >= limits::TRACE_TREE_DEPTH {
                 let hidden = hide(line.id, &children, &mut drawn);
                 if hidden > 0 {
@@ -80,8 +84,8 @@ pub fn tree(walk: &Walk, note: Note<'_>) -> String {
     text
 }
 
-fn label(node: &WalkNode, note: Note<'_>) -> String {
-    match note(node.node.id) {
+fn label(node: &WalkNode, beside: Beside<'_>) -> String {
+    match (beside.note)(node.node.id) {
         Some(note) => format!("{}  {}", node.node, on_one_line(&note)),
         None => node.node.to_string(),
     }

@@ -1,9 +1,11 @@
 //! The text forms of a walk.
 
+use std::collections::BTreeMap;
+
 use expect_test::expect;
 use lineate_ledger::{
     graph::{Direction, Trace, Walk},
-    render,
+    render::{self, Beside, Unsealed},
 };
 use lineate_types::{Hash, limits};
 
@@ -21,7 +23,7 @@ fn walk(text: &str, trace: &Trace) -> Walk {
 
 #[test]
 fn a_tree_shows_each_node_once_and_then_refers_to_it() {
-    let text = render::tree(&walk("model:delay_model", &Trace::default()), &render::without_notes);
+    let text = render::tree(&walk("model:delay_model", &Trace::default()), Beside::nothing());
     expect![[r#"
         model:flights/delay_model@v2  b3:bb7d7d527164
         └─ run:flights/train@v1  b3:2d3a8955583e
@@ -54,14 +56,15 @@ fn a_tree_downwards_shows_what_came_from_a_node() {
         ├─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
         └─ assertion owner  b3:7448a7a3bb86
     "#]]
-    .assert_eq(&render::tree(&walk("view:weather", &trace), &render::without_notes));
+    .assert_eq(&render::tree(&walk("view:weather", &trace), Beside::nothing()));
 }
 
 #[test]
 fn opened_text_stands_beside_its_node_and_cannot_move_the_cursor() {
     let path = samples::source("s3://bucket/weather.parquet").id();
     let note = move |id: Hash| (id == path).then(|| "s3://bucket/\u{1b}[2Jx\n\u{202e}y".to_owned());
-    let text = render::tree(&walk("load:l17", &Trace::default()), &note);
+    let text =
+        render::tree(&walk("load:l17", &Trace::default()), Beside { note: &note, ..Beside::nothing() });
     expect![[r#"
         load:flights/l17  100 rows  b3:ced0f8a6bb17
         ├─ view:flights/weather@v1  b3:febf68a292dd
@@ -71,20 +74,45 @@ fn opened_text_stands_beside_its_node_and_cannot_move_the_cursor() {
 }
 
 #[test]
+fn rows_without_a_record_stand_beside_their_view_in_every_format() {
+    let trace = Trace { direction: Direction::Down, depth: Some(0), ..Trace::default() };
+    let page = walk("view:weather", &trace);
+    let since = "2024-05-01T00:00:00Z".parse().expect("a time");
+    let rows = Unsealed { rows: 1_234, at_most: false, shards: 2, since };
+    let unsealed = BTreeMap::from([(page.start, rows)]);
+    let beside = Beside { unsealed: &unsealed, ..Beside::nothing() };
+    expect![[r#"
+        view:flights/weather@v1  b3:febf68a292dd  …
+        └─ unsealed  1,234 rows in 2 shards since 2024-05-01T00:00:00.000000Z, not recorded yet
+    "#]]
+    .assert_eq(&render::tree(&page, beside));
+    let expected = serde_json::json!(
+        {"rows": 1_234, "at_most": false, "shards": 2, "since": "2024-05-01T00:00:00.000000Z"}
+    );
+    assert_eq!(render::json(&page, beside)["nodes"][0]["unsealed"], expected);
+    assert!(render::dot(&page, beside).contains("unsealed  1,234 rows"));
+    let start = format!("lineate:b3-{}", page.start.to_hex());
+    assert_eq!(render::prov_json(&page, beside)["entity"][&start]["lineate:unsealedRows"], 1_234);
+    let one = Unsealed { rows: 1, at_most: true, shards: 1, since };
+    expect!["unsealed  at most 1 row in 1 shard since 2024-05-01T00:00:00.000000Z, not recorded yet"]
+        .assert_eq(&one.to_string());
+}
+
+#[test]
 fn a_page_that_is_not_the_last_says_so_in_every_format() {
     let page = walk("model:delay_model", &Trace { limit: 2, ..Trace::default() });
-    let note = &render::without_notes;
+    let nothing = Beside::nothing();
     expect![[r#"
         model:flights/delay_model@v2  b3:bb7d7d527164
         └─ run:flights/train@v1  b3:2d3a8955583e
         … not complete: 2 nodes on this page, more follow
     "#]]
-    .assert_eq(&render::tree(&page, note));
-    assert!(render::dot(&page, note).contains("not complete"));
-    let json = render::json(&page, note);
+    .assert_eq(&render::tree(&page, nothing));
+    assert!(render::dot(&page, nothing).contains("not complete"));
+    let json = render::json(&page, nothing);
     assert_eq!(json["complete"], false);
     assert!(json["cursor"].is_string());
-    let prov = render::prov_json(&page, note);
+    let prov = render::prov_json(&page, nothing);
     let start = format!("lineate:b3-{}", page.start.to_hex());
     assert_eq!(prov["entity"][&start]["lineate:complete"], false);
 }
@@ -97,7 +125,7 @@ fn every_page_of_a_walk_draws_all_its_nodes() {
         ledger.graph.resolve(&"model:delay_model".parse().expect("ok"), None, trace.at).expect("there");
     let mut page = ledger.graph.walk(start.id, &trace).expect("there");
     loop {
-        let text = render::tree(&page, &render::without_notes);
+        let text = render::tree(&page, Beside::nothing());
         for found in &page.nodes {
             assert!(text.contains(&found.node.id.short()), "{text}");
         }
@@ -114,7 +142,7 @@ fn a_chain_deeper_than_the_page_is_wide_is_counted() {
         last = ledger.add(&samples::run(number, &[last]));
     }
     let walk = ledger.graph.walk(last, &Trace::default()).expect("there");
-    let text = render::tree(&walk, &render::without_notes);
+    let text = render::tree(&walk, Beside::nothing());
     assert_eq!(text.lines().count(), limits::TRACE_TREE_DEPTH + 2);
     assert!(text.ends_with("└─ … and 35 deeper, see the JSON form\n"), "{text}");
 }
@@ -122,12 +150,13 @@ fn a_chain_deeper_than_the_page_is_wide_is_counted() {
 #[test]
 fn the_json_form_has_all_there_is() {
     let page = walk("load:l17", &Trace { agents: true, ..Trace::default() });
-    let text = serde_json::to_string_pretty(&render::json(&page, &render::without_notes)).expect("JSON");
+    let text = serde_json::to_string_pretty(&render::json(&page, Beside::nothing())).expect("JSON");
     expect![[r#"
         {
           "start": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
           "direction": "up",
           "size": 11,
+          "root": null,
           "complete": true,
           "cursor": null,
           "nodes": [
@@ -212,13 +241,13 @@ fn dot_quotes_what_it_is_given() {
           "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" -> "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50" [label="specialization_of"];
           "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" -> "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484" [label="was_derived_from"];
         }
-    "#]].assert_eq(&render::dot(&page, &note));
+    "#]].assert_eq(&render::dot(&page, Beside { note: &note, ..Beside::nothing() }));
 }
 
 #[test]
 fn prov_json_uses_the_relations_of_prov() {
     let page = walk("deployment:production", &Trace { agents: true, ..Trace::default() });
-    let prov = render::prov_json(&page, &render::without_notes);
+    let prov = render::prov_json(&page, Beside::nothing());
     let sections: Vec<String> = prov
         .as_object()
         .expect("an object")

@@ -145,9 +145,10 @@ proptest! {
         let start = start.get(&records[..size]).id();
         let direction = if down { Direction::Down } else { Direction::Up };
         let whole = prefix.graph.walk(start, &Trace { direction, ..Trace::default() }).expect("there");
-        for at in [At::Size(size as u64), At::Time(time(size as u64 - 1))] {
+        let last = time(size as u64 - 1);
+        for (at, asked) in [(At::Size(size as u64), None), (At::Time(last), Some(last))] {
             let walk = ledger.graph.walk(start, &Trace { direction, at, ..Trace::default() });
-            prop_assert_eq!(walk.as_ref(), Ok(&whole));
+            prop_assert_eq!(walk, Ok(Walk { at: asked, ..whole.clone() }));
         }
     }
 

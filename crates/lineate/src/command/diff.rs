@@ -8,7 +8,7 @@ use lineate_client::{
 };
 use serde_json::{Value, json};
 
-use super::Outcome;
+use super::{Outcome, trace};
 use crate::{
     error::Error,
     output::{Output, Page, Report, number},
@@ -45,10 +45,10 @@ impl Report for DiffReply {
         let title = |node: &Option<Node>| node.as_ref().map_or(String::new(), |node| node.title.clone());
         let (left, right) = (title(&self.left), title(&self.right));
         if self.changed.is_empty() && self.only_left.is_empty() && self.only_right.is_empty() {
-            page.verdict(true, &format!("{left} and {right} were made from the same"), "");
+            page.verdict(true, &format!("{left} and {right} were made from the same"), &place(self));
             return;
         }
-        page.title(&format!("{left} → {right}"), "");
+        page.title(&format!("{left} → {right}"), &place(self));
         for change in &self.changed {
             let (left, right) = (title(&change.left), title(&change.right));
             page.line(&format!("{} {left} → {right}", style("~").yellow().bold()));
@@ -84,8 +84,17 @@ impl Report for DiffReply {
             "only_right": nodes(&self.only_right),
             "shared": nodes(&self.shared),
             "size": self.checkpoint.as_ref().map(|checkpoint| checkpoint.size),
+            "root": self.checkpoint.as_ref().map(|checkpoint| root(&checkpoint.root)),
         })
     }
+}
+
+fn place(reply: &DiffReply) -> String {
+    reply.checkpoint.as_ref().map_or(String::new(), |place| format!("at {}", trace::checkpoint(place)))
+}
+
+fn root(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn line(node: &Node) -> String {

@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args};
 use console::style;
 use lineate_client::{
     Client,
-    v1::{Direction, Drawing, TraceRequest},
+    v1::{Checkpoint, Direction, Drawing, TraceReply, TraceRequest},
 };
 use lineate_types::TimestampUs;
 
@@ -85,14 +85,30 @@ pub(crate) async fn run(
     match drawing {
         Drawing::Tree => {
             output.text(&reply.drawing.lines().map(|line| quiet_tail(line) + "\n").collect::<String>())?;
-            if !reply.complete {
-                let cursor: String = reply.cursor.iter().map(|byte| format!("{byte:02x}")).collect();
-                output.text(&format!("go on with: --cursor {cursor}\n"))?;
-            }
+            output.text(&format!("{}\n", style(ending(&reply)).dim()))?;
         }
         _ => output.text(&ended(reply.drawing))?,
     }
     Ok(Outcome::Done)
+}
+
+/// Whether that was all, and at which checkpoint of the ledger.
+fn ending(reply: &TraceReply) -> String {
+    let place = reply.checkpoint.as_ref().map(checkpoint).unwrap_or_default();
+    if reply.complete {
+        return format!("complete at {place}");
+    }
+    let cursor: String = reply.cursor.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("computed at {place}; go on with: --cursor {cursor}")
+}
+
+/// A checkpoint in a few words: `ledger size 17, root 3fb0c1a09d2e`.
+pub(super) fn checkpoint(checkpoint: &Checkpoint) -> String {
+    let root: String = checkpoint.root.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    match root.as_str() {
+        "" => format!("ledger size {}", checkpoint.size),
+        root => format!("ledger size {}, root {root}", checkpoint.size),
+    }
 }
 
 /// Dims what follows a node's name, so that the names stand out.
@@ -131,6 +147,15 @@ mod tests {
         for text in ["0", "zz", "é0"] {
             assert!(hex(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_trace_ends_with_how_much_it_is_and_of_which_ledger() {
+        let checkpoint = Checkpoint { size: 17, root: vec![0xab; 32].into() };
+        let all = TraceReply { complete: true, checkpoint: Some(checkpoint), ..TraceReply::default() };
+        assert_eq!(ending(&all), "complete at ledger size 17, root abababababab");
+        let part = TraceReply { complete: false, cursor: vec![1, 0xff].into(), ..all };
+        assert_eq!(ending(&part), "computed at ledger size 17, root abababababab; go on with: --cursor 01ff");
     }
 
     #[test]

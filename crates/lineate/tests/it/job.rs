@@ -213,6 +213,13 @@ fn traces_go_both_ways_in_every_form() {
     let rest = place.json(&format!("trace dataset:delays --cursor {cursor}"));
     let count = |page: &Value| page["nodes"].as_array().map_or(0, Vec::len);
     assert_eq!(count(&first) + count(&rest), count(&up));
+    let row = "{\"origin\":\"BOS\",\"event_timestamp\":\"2024-01-01T00:00:00Z\",\"created_timestamp\":\"2024-01-01T00:00:00Z\",\"temp\":1,\"note\":null}\n";
+    place.embedded_with(&["push", "weather"], row).text();
+    let down = place.embedded(&["trace", "view:weather", "--down"]).text();
+    assert!(down.contains("unsealed  1 row in 1 shard since 20"), "{down}");
+    assert!(down.lines().last().is_some_and(|line| line.starts_with("complete at ledger size ")), "{down}");
+    assert_eq!(place.json("trace view:weather")["nodes"][0]["unsealed"]["rows"], 1);
+    assert_eq!(place.json("trace dataset:delays")["nodes"], up["nodes"], "later rows have no part in it");
     let same = place.embedded(&["diff", "dataset:delays", "dataset:delays@v1"]).text();
     assert!(same.contains("were made from the same"), "{same}");
 }

@@ -3,3 +3,4 @@
 mod cache;
 mod concurrent_lookups;
 mod store;
+mod unsealed;

@@ -3,12 +3,13 @@
 use lineate_ledger::{
     Record, Sealed,
     graph::{self, At, Cursor, Graph, Trace, Walk},
-    render,
+    merkle::TreeHash,
+    render::{self, Beside},
 };
 use lineate_node::api::StoreCheck;
 use lineate_proto::v1::{
     Checkpoint, DiffReply, DiffRequest, Direction, Drawing, Edge, Node, NodeDetail, ShowNodeRequest,
-    TraceReply, TraceRequest, VerifyEvent, VerifyReport, VerifyRequest,
+    TraceReply, TraceRequest, Unsealed, VerifyEvent, VerifyReport, VerifyRequest,
     diff_reply::Changed,
     lineage_server::Lineage,
     verify_event::Event,
@@ -66,7 +67,9 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
         0 => limits::TRACE_NODES,
         limit => limit as usize,
     };
-    let (walk, checkpoint) = {
+    // Before the ledger is read, so that no run is sealed and recorded unseen.
+    let runs = app.node().unsealed_runs();
+    let (walk, unsealed, root) = {
         let meta = app.node().meta().read();
         let graph = meta.ledger().graph();
         let walk = if request.cursor.is_empty() {
@@ -83,18 +86,21 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
                 .map_err(|_| Error::Invalid("the cursor is none that a trace has given".into()))?;
             graph.resume(&cursor, limit)?
         };
-        (walk, checkpoint(meta.ledger()))
+        let unsealed = runs.beside(&meta, &walk);
+        let root = meta.ledger().tree().root_at(walk.size)?;
+        (walk, unsealed, root)
     };
     let note = |id: Hash| note(app, id);
+    let beside = Beside { note: &note, unsealed: &unsealed, root: Some(root) };
     let drawing = match request.drawing() {
         Drawing::Unspecified => String::new(),
-        Drawing::Tree => render::tree(&walk, &note),
-        Drawing::Json => pretty(&render::json(&walk, &note)),
-        Drawing::Dot => render::dot(&walk, &note),
-        Drawing::ProvJson => pretty(&render::prov_json(&walk, &note)),
+        Drawing::Tree => render::tree(&walk, beside),
+        Drawing::Json => pretty(&render::json(&walk, beside)),
+        Drawing::Dot => render::dot(&walk, beside),
+        Drawing::ProvJson => pretty(&render::prov_json(&walk, beside)),
     };
     let (nodes, edges) = match request.drawing() {
-        Drawing::Unspecified => (nodes(&walk, &note), edges(&walk)),
+        Drawing::Unspecified => (nodes(&walk, beside), edges(&walk)),
         _ => (Vec::new(), Vec::new()),
     };
     Ok(TraceReply {
@@ -104,7 +110,7 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
         drawing,
         complete: walk.is_complete(),
         cursor: walk.cursor.as_ref().map(Cursor::encode).unwrap_or_default().into(),
-        checkpoint: Some(checkpoint),
+        checkpoint: Some(checkpoint(walk.size, root)),
     })
 }
 
@@ -135,7 +141,7 @@ fn diff(app: &App, request: &DiffRequest) -> Result<DiffReply> {
         let graph: &Graph = meta.ledger().graph();
         let left = graph.resolve(&left, None, At::Newest)?.id;
         let right = graph.resolve(&right, None, At::Newest)?.id;
-        (graph.diff(left, right)?, checkpoint(meta.ledger()))
+        (graph.diff(left, right)?, newest(meta.ledger()))
     };
     let named = |node: &graph::Node| message(node, note(app, node.id));
     let changed = diff
@@ -166,11 +172,22 @@ fn note(app: &App, id: Hash) -> Option<String> {
     app.node().sealed_texts().open(sealed).ok().flatten()
 }
 
-fn nodes(walk: &Walk, note: render::Note<'_>) -> Vec<Node> {
+fn nodes(walk: &Walk, beside: Beside<'_>) -> Vec<Node> {
+    let unsealed = |id: &Hash| beside.unsealed.get(id).map(unsealed);
     walk.nodes
         .iter()
-        .map(|found| Node { depth: found.depth, cut: found.cut, ..message(&found.node, note(found.node.id)) })
+        .map(|found| Node {
+            depth: found.depth,
+            cut: found.cut,
+            unsealed: unsealed(&found.node.id),
+            ..message(&found.node, (beside.note)(found.node.id))
+        })
         .collect()
+}
+
+fn unsealed(rows: &render::Unsealed) -> Unsealed {
+    let render::Unsealed { rows, at_most, shards, since } = *rows;
+    Unsealed { rows, at_most, shards: shards.into(), since_us: since.0 }
 }
 
 fn edges(walk: &Walk) -> Vec<Edge> {
@@ -195,12 +212,17 @@ fn message(node: &graph::Node, note: Option<String>) -> Node {
         sequence: node.seq,
         depth: 0,
         cut: false,
+        unsealed: None,
     }
 }
 
-fn checkpoint(ledger: &LedgerState) -> Checkpoint {
-    let size = ledger.size();
-    let root = if size == 0 { Vec::new() } else { ledger.tree().root().as_bytes().to_vec() };
+/// The ledger as it stands.
+pub(super) fn newest(ledger: &LedgerState) -> Checkpoint {
+    checkpoint(ledger.size(), ledger.tree().root())
+}
+
+fn checkpoint(size: u64, root: TreeHash) -> Checkpoint {
+    let root = if size == 0 { Vec::new() } else { root.as_bytes().to_vec() };
     Checkpoint { size, root: root.into() }
 }
 

@@ -1,0 +1,129 @@
+//! Streamed rows that no record of the ledger stands for yet: acknowledged, readable, and recorded when their run is
+//! sealed. What a trace says of them beside the records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lineate_ledger::{
+    Record,
+    graph::{Direction, Walk},
+    render::Unsealed,
+};
+use lineate_state::{
+    meta::MetaMachine,
+    shard::{History, RunKey, StreamRun},
+};
+use lineate_types::{Hash, HistoryId, ShardId, TimestampUs, ViewId};
+
+use crate::Node;
+
+/// Runs of streamed rows as the shards hold them: open, frozen, or sealed and about to be recorded.
+#[derive(Debug, Clone)]
+pub struct UnsealedRuns(Vec<(RunKey, ViewId, Rows)>);
+
+/// Some rows of one shard.
+#[derive(Debug, Clone, Copy)]
+struct Rows {
+    shard: ShardId,
+    rows: u64,
+    first_commit: TimestampUs,
+    last_commit: TimestampUs,
+}
+
+impl Node {
+    /// The runs that may not be recorded yet. To be asked for *before* the ledger is read: a run that is sealed and
+    /// recorded in between is then found there, and none is missed.
+    pub fn unsealed_runs(&self) -> UnsealedRuns {
+        let mut runs = Vec::new();
+        for shard in self.shard_ids() {
+            let machine = self.shard(shard).read();
+            for (id, history) in machine.histories() {
+                runs.extend(streamed(shard, id, history));
+            }
+            for note in machine.notes() {
+                let rows = Rows {
+                    shard,
+                    rows: note.segment.rows,
+                    first_commit: note.first_commit,
+                    last_commit: note.last_commit,
+                };
+                runs.push((note.run, note.view, rows));
+            }
+        }
+        UnsealedRuns(runs)
+    }
+}
+
+fn streamed(
+    shard: ShardId,
+    id: HistoryId,
+    history: &History,
+) -> impl Iterator<Item = (RunKey, ViewId, Rows)> {
+    let frozen = history.frozen.iter().map(|(number, run)| (*number, run.as_ref()));
+    let open = history.open.iter().map(|run| (history.open_number, run));
+    frozen.chain(open).map(move |(run, rows): (_, &StreamRun)| {
+        let counted = Rows {
+            shard,
+            rows: rows.rows.rows() as u64,
+            first_commit: rows.first_commit,
+            last_commit: rows.last_commit,
+        };
+        (RunKey { history: id, run }, rows.view, counted)
+    })
+}
+
+impl UnsealedRuns {
+    /// For the view versions of a walk whose rows are the question, the rows that the records of its prefix of the
+    /// ledger do not stand for, as far as they were committed by the time asked for.
+    ///
+    /// These are the views that a walk down passes, and the one that a walk up begins at. A walk up from anything
+    /// else, such as a training set, tells what that was made from, and later rows had no part in it.
+    pub fn beside(&self, meta: &MetaMachine, walk: &Walk) -> BTreeMap<Hash, Unsealed> {
+        let ledger = meta.ledger();
+        let recorded =
+            |run: &RunKey, shard: ShardId| meta.seal_record(shard.0, run.history, run.run.0).is_some();
+        let unrecorded = self
+            .0
+            .iter()
+            .filter(|(run, _, rows)| !recorded(run, rows.shard))
+            .filter_map(|(_, view, rows)| Some((meta.view_record(*view)?, *rows)));
+        let prefix = usize::try_from(walk.size).unwrap_or(usize::MAX);
+        let beyond = ledger.entries().get(prefix..).unwrap_or_default();
+        let recorded_later = beyond.iter().filter_map(|entry| match ledger.record(&entry.record) {
+            Some(Record::Seal(seal)) => {
+                let rows = Rows {
+                    shard: seal.shard,
+                    rows: seal.rows,
+                    first_commit: seal.first_commit,
+                    last_commit: seal.last_commit,
+                };
+                Some((seal.view, rows))
+            }
+            _ => None,
+        });
+        let asked: BTreeSet<Hash> = match walk.direction {
+            Direction::Down => walk.nodes.iter().map(|found| found.node.id).collect(),
+            Direction::Up => {
+                walk.nodes.iter().map(|found| found.node.id).filter(|id| *id == walk.start).collect()
+            }
+        };
+        let until = walk.at.unwrap_or(TimestampUs::MAX);
+        let mut of_view: BTreeMap<Hash, Vec<Rows>> = BTreeMap::new();
+        for (view, rows) in unrecorded.chain(recorded_later) {
+            if asked.contains(&view) && rows.first_commit <= until {
+                of_view.entry(view).or_default().push(rows);
+            }
+        }
+        of_view.into_iter().map(|(view, rows)| (view, sum(&rows, until))).collect()
+    }
+}
+
+fn sum(rows: &[Rows], until: TimestampUs) -> Unsealed {
+    let shards: BTreeSet<ShardId> = rows.iter().map(|rows| rows.shard).collect();
+    Unsealed {
+        rows: rows.iter().map(|rows| rows.rows).sum(),
+        at_most: rows.iter().any(|rows| rows.last_commit > until),
+        // A store has at most 1,024 shards.
+        shards: shards.len() as u16,
+        since: rows.iter().map(|rows| rows.first_commit).min().unwrap_or(until),
+    }
+}
