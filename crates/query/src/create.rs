@@ -1,30 +1,17 @@
 //! Making a training set.
 
-use std::sync::Arc;
-
-use arrow::{
-    array::{AsArray, RecordBatch, RecordBatchOptions},
-    datatypes::{Schema, SchemaRef, TimestampMicrosecondType},
-};
 use lineate_node::{
     Node, ServicePlan, Snapshot, Upload,
     api::{OnProgress, Progress, Versioned},
 };
 use lineate_segment::intake::{ForeignFile, SpineIntake};
 use lineate_state::meta::{ColumnDraft, CreateDataset, FileDraft, MetaCommand, SpineDraft};
-use lineate_types::{Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName};
+use lineate_types::{Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName, limits};
 
-use crate::{
-    Error, Result,
-    columns::ColumnHashes,
-    files::{TableWriter, read_table},
-    join::{Joined, SpineKeys, join},
-};
+use crate::{Result, assembly::Assembly, columns::ColumnHashes, files::TableWriter};
 
 /// Rows of one stored file of a training set.
 const FILE_ROWS: u64 = 4 * 1024 * 1024;
-/// Rows of one spine: row numbers are 32 bits.
-const SPINE_ROWS: usize = u32::MAX as usize - 1;
 
 /// A training set to make.
 #[derive(Debug, Clone)]
@@ -45,6 +32,9 @@ pub struct DatasetRequest {
     pub mode: Option<MatchMode>,
     /// The snapshot; none means now.
     pub snapshot: Option<TimestampUs>,
+    /// Rows of the spine that are joined at once, and so held in memory with their features; at least one. Usually
+    /// [`limits::TRAINING_WINDOW_ROWS`].
+    pub window_rows: usize,
 }
 
 /// A training set that was made.
@@ -71,7 +61,14 @@ pub async fn create(
     let upload = node.uploads().take(request.spine)?;
     let intake = spine_intake(&plan, &request.time_column)?;
     let snapshot = node.snapshot(principal, request.snapshot, &histories(&plan)).await?;
-    let worker = Worker { node: node.clone(), plan: plan.clone(), snapshot, mode: request.mode, progress };
+    let worker = Worker {
+        node: node.clone(),
+        plan,
+        snapshot,
+        mode: request.mode,
+        window_rows: request.window_rows.clamp(1, limits::TRAINING_WINDOW_ROWS),
+        progress,
+    };
     let (spine_path, time_column) = (request.spine_path.clone(), request.time_column.clone());
     let (draft, _snapshot) = tokio::task::spawn_blocking(move || -> Result<_> {
         let spine = worker.store_spine(&intake, &upload, &spine_path, &time_column)?;
@@ -117,6 +114,7 @@ pub(crate) struct Worker {
     pub(crate) plan: ServicePlan,
     pub(crate) snapshot: Snapshot,
     pub(crate) mode: Option<MatchMode>,
+    pub(crate) window_rows: usize,
     pub(crate) progress: OnProgress,
 }
 
@@ -136,11 +134,6 @@ impl Worker {
         for batch in batches {
             let batch = batch?;
             rows += batch.num_rows() as u64;
-            if rows > SPINE_ROWS as u64 {
-                return Err(Error::ResourceExhausted(format!(
-                    "the spine has more than {SPINE_ROWS} rows; make several training sets"
-                )));
-            }
             hashes.update(&batch)?;
             writer.push(&batch)?;
             self.report("store spine", rows, None);
@@ -157,57 +150,30 @@ impl Worker {
 
     /// Joins, hashes and stores the whole training set.
     fn store_output(&self, spine: &SpineDraft) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
-        let joined = self.join(spine)?;
-        let (schema, batches) = read_table(self.node.blobs().as_ref(), &spine.physical)?;
-        let output = output_schema(&schema, &self.plan);
-        let mut hashes = ColumnHashes::new(&output)?;
+        let assembly = Assembly::open(self, spine)?;
+        let schema = assembly.schema().clone();
+        let blobs = self.node.blobs().as_ref();
+        let mut hashes = ColumnHashes::new(&schema)?;
         let mut files = Vec::new();
         let mut writer: Option<TableWriter> = None;
-        let mut done = 0;
-        let blobs = self.node.blobs().as_ref();
-        for batch in batches {
-            let batch = batch?;
-            let rows = done..done + batch.num_rows();
-            let batch = beside(&output, &batch, &joined.rows(&self.plan, rows)?)?;
-            hashes.update(&batch)?;
+        assembly.run("store training set", |batch| {
+            hashes.update(batch)?;
             let table = match writer.as_mut() {
                 Some(table) => table,
-                None => writer.insert(TableWriter::new(blobs, output.clone())?),
+                None => writer.insert(TableWriter::new(blobs, schema.clone())?),
             };
-            table.push(&batch)?;
-            done += batch.num_rows();
-            self.report("store training set", done as u64, Some(spine.rows));
+            table.push(batch)?;
             if table.rows() >= FILE_ROWS
                 && let Some(full) = writer.take()
             {
                 files.push(file(full)?);
             }
-        }
+            Ok(())
+        })?;
         if let Some(rest) = writer {
             files.push(file(rest)?);
         }
         Ok((hashes.finish(), files))
-    }
-
-    /// Joins the stored spine with the service.
-    pub(crate) fn join(&self, spine: &SpineDraft) -> Result<Joined> {
-        let keys = self.spine_keys(spine)?;
-        join(&self.snapshot, &self.plan, self.mode, &keys, self.node.shards(), &self.progress)
-    }
-
-    fn spine_keys(&self, spine: &SpineDraft) -> Result<SpineKeys> {
-        let (schema, batches) = read_table(self.node.blobs().as_ref(), &spine.physical)?;
-        let time = schema.index_of(&spine.time_column)?;
-        let mut keys = SpineKeys { times: Vec::new(), keys: vec![Vec::new(); self.plan.views.len()] };
-        for batch in batches {
-            let batch = batch?;
-            let times = batch.column(time).as_primitive::<TimestampMicrosecondType>();
-            keys.times.extend(times.values().iter().map(|time| TimestampUs(*time)));
-            for (view, keys) in self.plan.views.iter().zip(&mut keys.keys) {
-                keys.extend(view.keys(&batch)?);
-            }
-        }
-        Ok(keys)
     }
 
     pub(crate) fn report(&self, phase: &'static str, done: u64, total: Option<u64>) {
@@ -218,19 +184,6 @@ impl Worker {
 fn file(writer: TableWriter) -> Result<FileDraft> {
     let (info, rows) = writer.finish()?;
     Ok(FileDraft { physical: info.hash, bytes: info.bytes, rows })
-}
-
-/// The spine's columns, then the features.
-pub(crate) fn output_schema(spine: &Schema, plan: &ServicePlan) -> SchemaRef {
-    let fields = spine.fields().iter().chain(plan.output.fields().iter()).cloned();
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-/// Two tables of equal length side by side.
-pub(crate) fn beside(schema: &SchemaRef, left: &RecordBatch, right: &RecordBatch) -> Result<RecordBatch> {
-    let columns = left.columns().iter().chain(right.columns()).cloned().collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(left.num_rows()));
-    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
 }
 
 /// Names a stored blob in messages.

@@ -6,19 +6,16 @@ use arrow::{
     array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
     compute::interleave,
 };
-use lineate_node::{
-    ServicePlan, Snapshot, ViewPlan,
-    api::{OnProgress, Progress},
-};
+use lineate_node::{ServicePlan, ViewPlan};
 use lineate_segment::{
     matcher::{Cut, Outcome, Spine, Winner, match_runs},
     run::RowSource,
 };
-use lineate_types::{EntityKey, MatchMode, ShardId, TimestampUs};
+use lineate_types::{EntityKey, ShardId, TimestampUs};
 
-use crate::Result;
+use crate::{Result, create::Worker};
 
-/// What the join reads of a spine: its times, and for each view the key of every row.
+/// What the join reads of rows of a spine: its times, and for each view the key of every row.
 pub(crate) struct SpineKeys {
     /// The label time of each row.
     pub(crate) times: Vec<TimestampUs>,
@@ -26,7 +23,7 @@ pub(crate) struct SpineKeys {
     pub(crate) keys: Vec<Vec<Option<EntityKey>>>,
 }
 
-/// The features of all spine rows, not yet put into spine order.
+/// The features of these rows, not yet put into spine order.
 pub(crate) struct Joined {
     views: Vec<JoinedView>,
 }
@@ -40,37 +37,27 @@ struct JoinedView {
     places: Vec<(u32, u32)>,
 }
 
-/// Joins a spine with a service.
+/// Joins rows of a spine with a service.
 ///
 /// # Errors
 /// A segment is missing or damaged.
-pub(crate) fn join(
-    snapshot: &Snapshot,
-    plan: &ServicePlan,
-    mode: Option<MatchMode>,
-    spine: &SpineKeys,
-    shards: u16,
-    progress: &OnProgress,
-) -> Result<Joined> {
-    let mut views = Vec::with_capacity(plan.views.len());
-    let total = Some(plan.views.len() as u64);
-    for (done, (view, keys)) in plan.views.iter().zip(&spine.keys).enumerate() {
-        progress(Progress { phase: "match", done: done as u64, total, unit: "views" });
-        views.push(join_view(snapshot, view, mode, keys, &spine.times, shards)?);
+pub(crate) fn join(worker: &Worker, spine: &SpineKeys) -> Result<Joined> {
+    let mut views = Vec::with_capacity(worker.plan.views.len());
+    for (view, keys) in worker.plan.views.iter().zip(&spine.keys) {
+        views.push(join_view(worker, view, keys, &spine.times)?);
     }
     Ok(Joined { views })
 }
 
 fn join_view(
-    snapshot: &Snapshot,
+    worker: &Worker,
     plan: &ViewPlan,
-    mode: Option<MatchMode>,
     keys: &[Option<EntityKey>],
     times: &[TimestampUs],
-    shards: u16,
 ) -> Result<JoinedView> {
+    let (snapshot, shards) = (&worker.snapshot, worker.node.shards());
     let cut = Cut {
-        mode: mode.unwrap_or(plan.view.default_mode()),
+        mode: worker.mode.unwrap_or(plan.view.default_mode()),
         default_mode: plan.view.default_mode(),
         snapshot: snapshot.at(),
         ttl: plan.view.ttl,

@@ -2,13 +2,13 @@
 
 use lineate_node::{Node, api::OnProgress};
 use lineate_state::meta::{ColumnDraft, DatasetState};
-use lineate_types::{Hash, Name, Principal, VersionedName};
+use lineate_types::{Hash, Name, Principal, VersionedName, limits};
 
 use crate::{
     Error, Result,
+    assembly::Assembly,
     columns::ColumnHashes,
-    create::{Worker, beside, blob_name, histories, output_schema},
-    files::read_table,
+    create::{Worker, blob_name, histories},
 };
 
 /// What verifying found.
@@ -70,7 +70,14 @@ pub async fn verify(
         VersionedName { name: dataset.draft.service.clone(), version: Some(dataset.draft.service_version) };
     let plan = node.service_plan(Some(&project), &service)?;
     let snapshot = node.snapshot(principal, Some(dataset.draft.snapshot), &histories(&plan)).await?;
-    let worker = Worker { node: node.clone(), plan, snapshot, mode: dataset.draft.mode, progress };
+    let worker = Worker {
+        node: node.clone(),
+        plan,
+        snapshot,
+        mode: dataset.draft.mode,
+        window_rows: limits::TRAINING_WINDOW_ROWS,
+        progress,
+    };
     tokio::task::spawn_blocking(move || {
         let columns = worker.recompute(&dataset)?;
         let recomputed =
@@ -109,18 +116,9 @@ impl Worker {
         blobs
             .verify(&spine.physical)
             .map_err(|error| Error::Spine(format!("{}: {error}", blob_name(&spine.physical))))?;
-        let joined = self.join(spine)?;
-        let (schema, batches) = read_table(blobs, &spine.physical)?;
-        let output = output_schema(&schema, &self.plan);
-        let mut hashes = ColumnHashes::new(&output)?;
-        let mut done = 0;
-        for batch in batches {
-            let batch = batch?;
-            let rows = done..done + batch.num_rows();
-            done = rows.end;
-            hashes.update(&beside(&output, &batch, &joined.rows(&self.plan, rows)?)?)?;
-            self.report("recompute", done as u64, Some(spine.rows));
-        }
+        let assembly = Assembly::open(self, spine)?;
+        let mut hashes = ColumnHashes::new(assembly.schema())?;
+        assembly.run("recompute", |batch| hashes.update(batch))?;
         Ok(hashes.finish())
     }
 }

@@ -76,6 +76,8 @@ pub const SEGMENT_PAGE_ROWS: usize = 2_048;
 pub const SEGMENT_ROW_GROUP_ROWS: usize = 131_072;
 /// Bytes of one row group of a segment, for wide rows.
 pub const SEGMENT_ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
+/// Rows of a spine that are joined at once, and so held in memory with their features.
+pub const TRAINING_WINDOW_ROWS: usize = 1_048_576;
 /// Segments of one view in one shard above which they are compacted.
 pub const SEGMENTS_BEFORE_COMPACTION: usize = 8;
 
@@ -135,6 +137,8 @@ pub const STREAMS_PER_CONNECTION: u32 = 128;
 pub const HEADER_BYTES: u32 = 32 * 1024;
 /// Requests of one server that may be on their way to the head of an answer.
 pub const REQUESTS_UNDER_WAY: usize = 2_048;
+/// Answers of one server that may be on their way, streams included.
+pub const ANSWERS_UNDER_WAY: usize = 8_192;
 /// Loads, joins and verifications that run at once; more are refused.
 pub const HEAVY_REQUESTS: usize = 8;
 /// Parts of training sets that are read at once; each holds a thread.

@@ -12,7 +12,7 @@ use lineate_node::{
 };
 use lineate_query::{DatasetRequest, verify};
 use lineate_state::{catalog::authored::Definitions, meta::ColumnDraft};
-use lineate_types::MatchMode;
+use lineate_types::{MatchMode, limits};
 
 use crate::store::{open, quiet, tester, upload};
 
@@ -64,6 +64,7 @@ async fn create(node: &Node, directory: &Path, mode: MatchMode) -> Vec<ColumnDra
         time_column: "event_timestamp".into(),
         mode: Some(mode),
         snapshot: None,
+        window_rows: limits::TRAINING_WINDOW_ROWS,
     };
     let report = lineate_query::create(node, &tester(), request, quiet()).await.expect("joins");
     assert_eq!(report.draft.rows, LABELS);

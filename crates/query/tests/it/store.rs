@@ -82,15 +82,21 @@ pub(crate) async fn create_named(
     mode: Option<MatchMode>,
     snapshot: Option<TimestampUs>,
 ) -> Result<DatasetReport> {
-    let request = DatasetRequest {
+    let request = DatasetRequest { mode, snapshot, ..request(node, name, service, spine).await };
+    lineate_query::create(node, &tester(), request, quiet()).await
+}
+
+/// A request for a training set in the default mode, now.
+pub(crate) async fn request(node: &Node, name: &str, service: &str, spine: &str) -> DatasetRequest {
+    DatasetRequest {
         project: None,
         name: name.parse().expect("a name"),
         service: service.parse().expect("a name"),
         spine: upload(node, spine.to_owned()).await,
         spine_path: "spine.csv".into(),
         time_column: "event_timestamp".into(),
-        mode,
-        snapshot,
-    };
-    lineate_query::create(node, &tester(), request, quiet()).await
+        mode: None,
+        snapshot: None,
+        window_rows: limits::TRAINING_WINDOW_ROWS,
+    }
 }

@@ -1,6 +1,9 @@
 //! Training sets: what is in them, and that they can be made again.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use arrow::{
     array::RecordBatch,
@@ -9,10 +12,10 @@ use arrow::{
 };
 use expect_test::{Expect, expect};
 use lineate_node::Node;
-use lineate_query::{DatasetRows, verify};
+use lineate_query::{DatasetRequest, DatasetRows, verify};
 use lineate_types::{HasKind, Hash, MatchMode, ShardId};
 
-use crate::store::{create, definitions, ingest, open, quiet, tester};
+use crate::store::{create, definitions, ingest, open, quiet, request, tester};
 
 const WEATHER: &str = r#"
 {"origin":"JFK","event_timestamp":"2013-06-01T10:00:00Z","created_timestamp":"2013-06-01T10:15:00Z","temp":20.5,"wind_dir":180}
@@ -151,6 +154,34 @@ async fn compaction_never_changes_a_training_set() {
 }
 
 /// Turns one bit in the middle of a blob.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_set_is_the_same_however_many_windows_it_is_made_in() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), 2).await;
+    node.apply(&tester(), &definitions(), false).await.expect("applies");
+    ingest(&node, "weather", WEATHER).await.expect("loads");
+    // More rows than two batches of a stored spine have.
+    let mut spine = "event_timestamp,origin,dest,label\n".to_owned();
+    for row in 0..150_000 {
+        let (minute, second) = (row / 60 % 60, row % 60);
+        let (origin, dest) = if row % 3 == 0 { ("JFK", "LGA") } else { ("LGA", "EWR") };
+        let time = format!("2013-06-01T11:{minute:02}:{second:02}Z");
+        writeln!(spine, "{time},{origin},{dest},{row}").expect("memory");
+    }
+    let whole = request(&node, "delays", "delay_model", &spine).await;
+    let whole = lineate_query::create(&node, &tester(), whole, quiet()).await.expect("joins");
+    let parts = DatasetRequest {
+        window_rows: 1,
+        snapshot: Some(whole.draft.snapshot),
+        ..request(&node, "delays", "delay_model", &spine).await
+    };
+    let parts = lineate_query::create(&node, &tester(), parts, quiet()).await.expect("joins");
+    assert_eq!(parts.draft.rows, 150_000);
+    assert_eq!(parts.draft.columns, whole.draft.columns);
+    assert_eq!(parts.draft.files, whole.draft.files);
+    node.shutdown().await.expect("stops");
+}
+
 fn damage(directory: &Path, blob: &Hash) {
     let hex = blob.to_hex();
     let found = walk(&directory.join("blobs")).into_iter().find(|path| {

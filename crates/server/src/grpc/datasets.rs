@@ -16,7 +16,7 @@ use lineate_proto::{
 };
 use lineate_query::DatasetRequest;
 use lineate_state::meta::DatasetState;
-use lineate_types::{Name, VersionedName};
+use lineate_types::{Name, VersionedName, limits};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -124,6 +124,7 @@ fn wanted(request: CreateDatasetRequest) -> Result<DatasetRequest> {
         time_column,
         mode: match_mode("mode", &request.mode)?,
         snapshot: reader::time(request.snapshot_us),
+        window_rows: limits::TRAINING_WINDOW_ROWS,
     })
 }
 
