@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use arrow::array::RecordBatch;
 use lineate_state::{LoadId, catalog::Change};
+pub use lineate_storage::DiskUsage;
 use lineate_types::{Hash, Name, ShardId, TimestampUs, VersionedName};
 
 use crate::Error;
@@ -290,4 +291,6 @@ pub struct NodeStatus {
     pub segment_bytes: u64,
     /// Entries of the ledger.
     pub ledger_entries: u64,
+    /// Bytes on the disk; none where the operating system refuses to say.
+    pub disk: Option<DiskUsage>,
 }

@@ -17,6 +17,7 @@ use lineate_state::{
 };
 use lineate_types::{ErrorKind, HasKind, Hash, HistoryId, Principal, ShardId, TimestampUs, limits};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty};
 
 use crate::{Error, Node, Result};
 
@@ -100,6 +101,7 @@ impl Node {
         }
     }
 
+    #[tracing::instrument(name = "seal", skip_all, fields(%shard, history = %key.history, rows = Empty, bytes = Empty))]
     async fn seal_run(&self, shard: ShardId, key: RunKey, run: Arc<StreamRun>) -> Result<()> {
         let RunKey { history, run: RunNumber(number) } = key;
         let schema = {
@@ -115,6 +117,8 @@ impl Node {
             write_run(blobs.as_ref(), history, schema, &run.rows.freeze()?, CommitSource::Column)
         })
         .await??;
+        let span = tracing::Span::current();
+        span.record("rows", segment.rows).record("bytes", segment.segment_bytes);
         tracing::debug!(%shard, %history, number, rows = segment.rows, "run sealed");
         match self.propose_shard(&system(), shard, ShardCommand::Seal(Seal { run: key, segment })).await {
             // Sealed by somebody else meanwhile.
@@ -159,18 +163,20 @@ impl Node {
         segments.sort_by_key(|(number, segment)| (segment.rows, *number));
         segments.truncate(limits::SEGMENTS_BEFORE_COMPACTION.max(2));
         let inputs: Vec<u64> = segments.iter().map(|(number, _)| *number).collect();
+        let rows: u64 = segments.iter().map(|(_, segment)| segment.rows).sum();
+        let span = tracing::info_span!("compact", %shard, %history, segments = segments.len(), rows);
         let hold = self.blob_use().hold().await;
         let opened =
             segments.iter().map(|(_, info)| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
         let blobs = self.blobs().clone();
-        let output = tokio::task::spawn_blocking(move || {
+        let merging = tokio::task::spawn_blocking(move || {
             let runs: Vec<&dyn RowSource> =
                 opened.iter().map(|segment| segment.as_ref() as &dyn RowSource).collect();
             merge_runs(blobs.as_ref(), history, schema, &runs)
-        })
-        .await??;
+        });
+        let output = merging.instrument(span.clone()).await??;
         let compact = ShardCommand::Compact(Compact { history, inputs, output });
-        match self.propose_shard(&system(), shard, compact).await {
+        match self.propose_shard(&system(), shard, compact).instrument(span).await {
             Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
             other => other?,
         };

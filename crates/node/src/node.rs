@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Driver, Handle, StateMachine};
+use lineate_consensus::{Driver, GroupStatus, Handle, Reply, StateMachine};
 use lineate_state::{
     codec,
     meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest},
@@ -21,6 +21,7 @@ use lineate_storage::{
 use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs, limits};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty};
 
 use crate::{
     Error, Result, SealedTexts, Shared,
@@ -210,7 +211,10 @@ impl Node {
     }
 
     /// Refuses to take more data while the disk is nearly full: the rest of it is for finishing what was taken.
-    pub(crate) fn check_space(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Less is left than is kept free, or the operating system refuses to say how much.
+    pub fn check_space(&self) -> Result<()> {
         let available = self.inner.dir.available_bytes()?;
         if available >= limits::RESERVED_DISK_BYTES {
             return Ok(());
@@ -240,7 +244,7 @@ impl Node {
         }
         let agent = self.inner.sealed_texts.agent(principal)?;
         let request = MetaRequest { principal: principal.clone(), agent, command };
-        let reply = self.inner.consensus.propose(GroupId::META, Bytes::from(codec::encode(&request))).await?;
+        let reply = self.propose(GroupId::META, codec::encode(&request)).await?;
         match codec::decode("meta reply", &reply.body)? {
             MetaReply::Refused(refusal) => Err(refusal.into()),
             answer => Ok((answer, reply.commit_time)),
@@ -254,25 +258,50 @@ impl Node {
         command: ShardCommand,
     ) -> Result<ShardReply> {
         let request = ShardRequest { principal: principal.clone(), command };
-        let reply = self.inner.consensus.propose(shard.group(), Bytes::from(codec::encode(&request))).await?;
+        let reply = self.propose(shard.group(), codec::encode(&request)).await?;
         match codec::decode("shard reply", &reply.body)? {
             ShardReply::Refused(refusal) => Err(refusal.into()),
             answer => Ok(answer),
         }
     }
 
-    /// The state of the node.
+    async fn propose(&self, group: GroupId, command: Vec<u8>) -> Result<Reply> {
+        let span = tracing::debug_span!(
+            "propose", %group, term = Empty, bytes = command.len(), index = Empty, commit_time_us = Empty
+        );
+        let proposed = self.inner.consensus.propose(group, Bytes::from(command)).instrument(span.clone());
+        let reply = proposed.await?;
+        if !span.is_disabled() {
+            let led = self.groups().into_iter().find(|status| status.group == group);
+            span.record("term", led.map(|status| status.term));
+            span.record("index", reply.index).record("commit_time_us", reply.commit_time.0);
+        }
+        Ok(reply)
+    }
+
+    /// The state of every group, ascending. Never waits.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        self.inner.consensus.status()
+    }
+
+    /// The state of the node. Looks at every file of the store: not for threads that serve.
     pub fn status(&self) -> NodeStatus {
         let mut status = NodeStatus {
             store: self.inner.dir.store_id().to_string(),
             data_dir: self.inner.dir.path().to_owned(),
             shards: self.shards(),
-            groups: self.inner.consensus.status(),
+            groups: self.groups(),
             open_rows: 0,
             sealed_rows: 0,
             segments: 0,
             segment_bytes: 0,
             ledger_entries: self.meta().read().ledger().size(),
+            disk: self
+                .inner
+                .dir
+                .usage()
+                .inspect_err(|error| tracing::warn!(%error, "the disk cannot be measured"))
+                .ok(),
         };
         for shard in self.shard_ids() {
             for (_, history) in self.shard(shard).read().histories() {

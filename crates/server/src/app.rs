@@ -3,11 +3,21 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
-use lineate_node::{Node, SystemClock, api::Options};
+use lineate_node::{
+    Node, SystemClock,
+    api::{NodeStatus, Options},
+};
 use lineate_types::{Principal, TimestampUs, limits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Result, flight, grpc, metrics::Metrics, pages, router::router};
+use crate::{
+    Bounds, Error, Result, flight, grpc,
+    health::Health,
+    metrics::{Metrics, Reading},
+    pages,
+    router::router,
+};
 
 /// The state of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -22,16 +32,23 @@ struct Shared {
     heavy: Arc<Semaphore>,
     reading: Arc<Semaphore>,
     started: TimestampUs,
+    bounds: Bounds,
+    stop: CancellationToken,
 }
 
 impl App {
     /// The services of a node for one kind of caller.
-    pub(crate) fn new(node: Node, principal: Principal) -> Self {
+    pub(crate) fn new(node: Node, principal: Principal, bounds: Bounds) -> Self {
         let started = node.now();
         let heavy = Arc::new(Semaphore::new(limits::HEAVY_REQUESTS));
         let metrics = Arc::new(Metrics::new());
         let reading = Arc::new(Semaphore::new(limits::DATASET_STREAMS));
-        Self { shared: Arc::new(Shared { node, principal, metrics, heavy, reading, started }) }
+        let stop = CancellationToken::new();
+        let shared = Shared { node, principal, metrics, heavy, reading, started, bounds, stop };
+        let shared = Arc::new(shared);
+        let exported = Arc::downgrade(&shared);
+        Metrics::export(move || exported.upgrade().map(|shared| Reading::of(&shared.node)));
+        Self { shared }
     }
 
     /// The node.
@@ -47,6 +64,43 @@ impl App {
     /// The figures.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// The bounds an operator set.
+    pub(crate) fn bounds(&self) -> &Bounds {
+        &self.shared.bounds
+    }
+
+    /// Cancelled when the server is told to stop: from then on nothing new is taken.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.shared.stop
+    }
+
+    /// Whether it can serve.
+    ///
+    /// # Errors
+    /// The process is short of threads.
+    pub(crate) async fn health(&self) -> Result<Health> {
+        let (node, stopping) = (self.node().clone(), self.stop().is_cancelled());
+        grpc::blocking(move || Ok(Health::of(&node, stopping))).await
+    }
+
+    /// The figures as Prometheus reads them.
+    ///
+    /// # Errors
+    /// The process is short of threads.
+    pub(crate) async fn figures(&self) -> Result<String> {
+        let app = self.clone();
+        grpc::blocking(move || Ok(app.metrics().text(&Reading::of(app.node())))).await
+    }
+
+    /// The state of the node.
+    ///
+    /// # Errors
+    /// The process is short of threads.
+    pub(crate) async fn status(&self) -> Result<NodeStatus> {
+        let node = self.node().clone();
+        grpc::blocking(move || Ok(node.status())).await
     }
 
     /// Since when this runs.
@@ -83,7 +137,7 @@ impl App {
     /// Everything that is served, as one router.
     pub(crate) fn router(&self) -> Router {
         let grpc = flight::add_to(grpc::routes(self), self).into_axum_router();
-        router(grpc, pages::router(self.clone()), self.shared.metrics.clone())
+        router(grpc, pages::router(self.clone()), self.shared.metrics.clone(), self.stop().clone())
     }
 }
 
@@ -108,7 +162,7 @@ pub(crate) async fn open_node(
     };
     let node = Node::open(options).await?;
     let elected = async {
-        while node.status().groups.iter().any(|group| !group.leads) {
+        while node.groups().iter().any(|group| !group.leads) {
             tokio::time::sleep(ELECTION_POLL).await;
         }
     };

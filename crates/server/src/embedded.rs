@@ -6,7 +6,7 @@ use lineate_node::Node;
 use tokio::io::DuplexStream;
 
 use crate::{
-    Result,
+    Bounds, Result,
     app::{App, open_node},
     listener::Connections,
     principal,
@@ -45,8 +45,8 @@ impl Embedded {
             shards: node.shards(),
             created: node.data_dir().created(),
         };
-        let app = App::new(node.clone(), principal::local());
-        Ok(Self { node, connections: Connections::new(app.router()), opened })
+        let app = App::new(node.clone(), principal::local(), Bounds::default());
+        Ok(Self { node, connections: Connections::new(&app), opened })
     }
 
     /// What was found, or made.

@@ -29,6 +29,9 @@ pub enum Error {
     /// A bound was reached.
     #[error("{0}")]
     Busy(String),
+    /// The server finishes what is under way and takes nothing new.
+    #[error("the server is stopping; repeat the request when it is back, or elsewhere")]
+    Stopping,
     /// A message makes no sense.
     #[error(transparent)]
     Message(#[from] lineate_proto::Error),
@@ -65,6 +68,7 @@ impl HasKind for Error {
                 _ => ErrorKind::Unavailable,
             },
             Self::Busy(_) => ErrorKind::ResourceExhausted,
+            Self::Stopping => ErrorKind::Unavailable,
             Self::Message(error) => error.kind(),
             Self::Node(error) => error.kind(),
             Self::Query(error) => error.kind(),

@@ -12,12 +12,17 @@
 //! Deliberately absent: what features, loads and training sets are (see `lineate-node`, `lineate-query`); TLS and
 //! authentication, without which an address open to other machines is refused.
 
+mod activity;
+mod answer;
 mod app;
+mod arrival;
+mod bounds;
 mod definitions;
 mod embedded;
 mod error;
 mod flight;
 mod grpc;
+mod health;
 mod listener;
 mod metrics;
 mod pages;
@@ -25,7 +30,9 @@ mod principal;
 mod reader;
 mod router;
 mod server;
+mod trace;
 
+pub use bounds::Bounds;
 pub use embedded::{Embedded, Opened};
 pub use error::{Error, Result};
 pub use server::{ServeOptions, Server};

@@ -2,9 +2,14 @@
 //!
 //! tonic's own server leaves most limits off; every limit that a stranger could lean on is set here.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::Router;
+use axum::{Router, http::Request};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -18,6 +23,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+use crate::{Bounds, activity::Activity, app::App};
 
 /// How long a new connection may say nothing.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,8 +33,6 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long requests under way may take to end when the server stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait after the system refused a connection, out of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Streams that may be reset before they were accepted (rapid reset).
@@ -34,22 +40,28 @@ const PENDING_RESETS: usize = 20;
 
 /// Serves connections until told to stop.
 pub(crate) struct Connections {
-    router: Router,
+    served: Served,
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
+}
+
+/// What every connection shares.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    bounds: Bounds,
     stop: CancellationToken,
     abort: CancellationToken,
 }
 
 impl Connections {
-    /// Connections to a router.
-    pub(crate) fn new(router: Router) -> Self {
+    /// Connections to services.
+    pub(crate) fn new(app: &App) -> Self {
+        let (bounds, stop) = (app.bounds().clone(), app.stop().clone());
         Self {
-            router,
-            permits: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+            permits: Arc::new(Semaphore::new(bounds.connections)),
             tracker: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
+            served: Served { router: app.router(), bounds, stop, abort: CancellationToken::new() },
         }
     }
 
@@ -63,15 +75,15 @@ impl Connections {
             match accepted {
                 Ok((stream, peer)) => {
                     let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-                        tracing::warn!(%peer, most = limits::CONNECTIONS, "too many connections, one refused");
+                        tracing::warn!(%peer, most = self.served.bounds.connections, "too many connections, one refused");
                         continue;
                     };
                     // Only a hint; the connection works without it.
                     let _ = stream.set_nodelay(true);
-                    let (router, stop, abort) = self.parts();
+                    let served = self.served.clone();
                     self.tracker.spawn(async move {
-                        if spoke(&stream, &stop).await {
-                            serve(stream, router, stop, abort).await;
+                        if spoke(&stream, &served.stop).await {
+                            serve(stream, served).await;
                         }
                         drop(permit);
                     });
@@ -94,9 +106,9 @@ impl Connections {
             .clone()
             .try_acquire_owned()
             .map_err(|_| io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections"))?;
-        let (router, stop, abort) = self.parts();
+        let served = self.served.clone();
         self.tracker.spawn(async move {
-            serve(stream, router, stop, abort).await;
+            serve(stream, served).await;
             drop(permit);
         });
         Ok(())
@@ -104,20 +116,17 @@ impl Connections {
 
     /// Asks every connection to end after what is under way, waits for that, and cuts off what takes too long.
     pub(crate) async fn drain(&self) {
-        self.stop.cancel();
+        let Served { stop, abort, bounds, .. } = &self.served;
+        stop.cancel();
         self.tracker.close();
-        if timeout(DRAIN_TIMEOUT, self.tracker.wait()).await.is_err() {
+        if timeout(bounds.drain_timeout, self.tracker.wait()).await.is_err() {
             tracing::warn!(
                 connections = self.tracker.len(),
                 "connections did not end in time and are cut off"
             );
-            self.abort.cancel();
+            abort.cancel();
             self.tracker.wait().await;
         }
-    }
-
-    fn parts(&self) -> (Router, CancellationToken, CancellationToken) {
-        (self.router.clone(), self.stop.clone(), self.abort.clone())
     }
 }
 
@@ -130,17 +139,20 @@ async fn spoke(stream: &TcpStream, stop: &CancellationToken) -> bool {
     }
 }
 
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
-    stop: CancellationToken,
-    abort: CancellationToken,
-) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, served: Served) {
+    let Served { router, bounds, stop, abort } = served;
     let builder = builder();
-    let service = TowerToHyperService::new(router);
+    let activity = Activity::new();
+    let service = TowerToHyperService::new(Counted { router, activity: activity.clone() });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let mut stopping = false;
+    let mut ending = std::pin::pin!(async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = activity.idle_for(bounds.idle_timeout) => tracing::debug!("an idle connection is closed"),
+        }
+    });
+    let mut asked_to_end = false;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -149,12 +161,37 @@ async fn serve(
                 }
                 return;
             }
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
+            () = ending.as_mut(), if !asked_to_end => {
+                asked_to_end = true;
                 connection.as_mut().graceful_shutdown();
             }
             () = abort.cancelled() => return,
         }
+    }
+}
+
+/// The router of one connection: each request carries the connection's count.
+#[derive(Clone)]
+struct Counted {
+    router: Router,
+    activity: Activity,
+}
+
+impl<Body> Service<Request<Body>> for Counted
+where
+    Router: Service<Request<Body>>,
+{
+    type Response = <Router as Service<Request<Body>>>::Response;
+    type Error = <Router as Service<Request<Body>>>::Error;
+    type Future = <Router as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.router.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        request.extensions_mut().insert(self.activity.clone());
+        self.router.call(request)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
@@ -12,10 +13,11 @@ use axum::{
 use lineate_proto::status;
 use lineate_types::limits;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use crate::{Error, metrics::Metrics};
+use crate::{Error, activity::Activity, answer::Answer, arrival::Arrival, metrics::Metrics, trace};
 
 /// The longest a request may take to the head of its answer, where its caller names no shorter time.
 const LONGEST_REQUEST: Duration = Duration::from_secs(300);
@@ -27,11 +29,15 @@ const LONGEST_UPLOAD: Duration = Duration::from_secs(24 * 3600);
 struct Gate {
     metrics: Arc<Metrics>,
     requests: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
-/// Joins the gRPC services and the pages into one router.
-pub(crate) fn router(grpc: Router, pages: Router, metrics: Arc<Metrics>) -> Router {
-    let gate = Gate { metrics, requests: Arc::new(Semaphore::new(limits::REQUESTS_UNDER_WAY)) };
+/// Joins the gRPC services and the pages into one router, which refuses requests once `stop` is cancelled.
+pub(crate) fn router(grpc: Router, pages: Router, metrics: Arc<Metrics>, stop: CancellationToken) -> Router {
+    let requests = Arc::new(Semaphore::new(limits::REQUESTS_UNDER_WAY));
+    let answers = Arc::new(Semaphore::new(limits::ANSWERS_UNDER_WAY));
+    let gate = Gate { metrics, requests, answers, stop };
     let all = pages.fallback(move |request: Request| {
         let grpc = grpc.clone();
         async move {
@@ -53,10 +59,18 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     let grpc = is_grpc(request.headers());
     let path = known(request.uri().path(), grpc);
     let timer = gate.metrics.time(path.clone());
-    let Ok(permit) = gate.requests.try_acquire() else {
-        let most = limits::REQUESTS_UNDER_WAY;
-        let response =
-            refuse(grpc, &Error::Busy(format!("{most} requests are under way; repeat after a pause")));
+    if gate.stop.is_cancelled() && !path.starts_with("/health") {
+        let response = refuse(grpc, &Error::Stopping);
+        timer.answered(code(grpc, &response));
+        return response;
+    }
+    let places = (gate.requests.try_acquire(), gate.answers.clone().try_acquire_owned());
+    let (Ok(permit), Ok(place)) = places else {
+        let (most, answers) = (limits::REQUESTS_UNDER_WAY, limits::ANSWERS_UNDER_WAY);
+        let busy = format!(
+            "{most} requests or {answers} answers are under way, which is the most; repeat after a pause"
+        );
+        let response = refuse(grpc, &Error::Busy(busy));
         timer.answered(code(grpc, &response));
         return response;
     };
@@ -67,8 +81,11 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
             return refuse(grpc, &wrong);
         }
     };
-    let span = tracing::info_span!("request", method = %path);
-    let response = match tokio::time::timeout(longest, next.run(request).instrument(span)).await {
+    let span = trace::request(&path, request.headers());
+    let busy = request.extensions().get::<Activity>().map(Activity::begin);
+    let request = request.map(|body| Body::new(Arrival::new(body, gate.stop.clone())));
+    let answering = next.run(request).instrument(span.clone());
+    let response = match tokio::time::timeout(longest, answering).await {
         Ok(response) => response,
         Err(_) if grpc => tonic::Status::deadline_exceeded("the request took too long").into_http(),
         Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
@@ -76,8 +93,9 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     drop(permit);
     let code = code(grpc, &response);
     let took = timer.answered(code.clone());
+    span.record("code", code.as_str());
     tracing::debug!(method = %path, code = %code, took_us = took.as_micros(), "request answered");
-    response
+    response.map(|body| Body::new(Answer::new(body, span, place, busy)))
 }
 
 /// An upload is answered when it is complete, which depends on its size; it is bounded by its pauses instead.
@@ -95,7 +113,7 @@ fn known(path: &str, grpc: bool) -> String {
     let known = if grpc {
         path.len() < 128 && services.iter().any(|service| path.starts_with(service))
     } else {
-        ["/", "/health", "/metrics"].contains(&path)
+        ["/", "/health", "/health/ready", "/metrics"].contains(&path)
     };
     if known { path.to_owned() } else { "unknown".to_owned() }
 }

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, Result,
+    Bounds, Error, Result,
     app::{App, open_node},
     listener::Connections,
     principal,
@@ -26,6 +26,8 @@ pub struct ServeOptions {
     pub shards: Option<u16>,
     /// Bytes that the cache of online lookups may take, if not the default.
     pub cache_bytes: Option<usize>,
+    /// Bounds on connections and waiting.
+    pub bounds: Bounds,
 }
 
 /// A node that listens.
@@ -42,7 +44,7 @@ impl Server {
     /// # Errors
     /// The address is open to others or taken; the directory is in use, of a newer release, or damaged.
     pub async fn bind(options: ServeOptions) -> Result<Self> {
-        let ServeOptions { data_dir, listen, insecure, shards, cache_bytes } = options;
+        let ServeOptions { data_dir, listen, insecure, shards, cache_bytes, bounds } = options;
         if !listen.ip().is_loopback() && !insecure {
             return Err(Error::Exposed(listen));
         }
@@ -50,9 +52,9 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let node = open_node(data_dir, shards, cache_bytes).await?;
-        let app = App::new(node.clone(), principal::anonymous());
+        let app = App::new(node.clone(), principal::anonymous(), bounds);
         node.data_dir().set_address(&address.to_string()).map_err(lineate_node::Error::from)?;
-        Ok(Self { node, connections: Connections::new(app.router()), listener, address })
+        Ok(Self { node, connections: Connections::new(&app), listener, address })
     }
 
     /// Where it listens.

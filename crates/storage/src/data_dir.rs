@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -57,6 +57,19 @@ pub struct DataDir {
 struct Format {
     shards: u16,
     store_id: Uuid,
+}
+
+/// Bytes on the disk of a store: those it takes, as the file system counts them, and those that are left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// Left to write.
+    pub available_bytes: u64,
+    /// Of the Raft log.
+    pub log_bytes: u64,
+    /// Of the key-value store.
+    pub kv_bytes: u64,
+    /// Of the blobs.
+    pub blob_bytes: u64,
 }
 
 impl DataDir {
@@ -119,6 +132,22 @@ impl DataDir {
     pub fn available_bytes(&self) -> Result<u64> {
         fs4::available_space(&self.path)
             .map_err(|source| Error::io("look at the space of", &self.path, source))
+    }
+
+    /// What the store takes of its disk. Looks at every file; files that vanish meanwhile are not counted.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn usage(&self) -> Result<DiskUsage> {
+        let taken = |path: PathBuf| {
+            taken_bytes(&path).map_err(|source| Error::io("look at the files of", path, source))
+        };
+        Ok(DiskUsage {
+            available_bytes: self.available_bytes()?,
+            log_bytes: taken(self.log_dir())?,
+            kv_bytes: taken(self.kv_dir())?,
+            blob_bytes: taken(self.blobs_dir())?,
+        })
     }
 
     /// Where the Raft log is.
@@ -342,4 +371,26 @@ fn make_directory(path: &Path) -> Result<()> {
 fn sync_directory(path: &Path) -> Result<()> {
     let synced = File::open(path).and_then(|directory| directory.sync_all());
     synced.map_err(|source| Error::io("sync", path, source))
+}
+
+/// Bytes of blocks that the files below a directory take; the store makes no links.
+fn taken_bytes(directory: &Path) -> io::Result<u64> {
+    /// What `st_blocks` counts, whatever the block size of the file system.
+    const BLOCK_BYTES: u64 = 512;
+    let vanished = |cause: &io::Error| cause.kind() == io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(directory) {
+        Err(cause) if vanished(&cause) => return Ok(0),
+        other => other?,
+    };
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry?;
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => bytes += taken_bytes(&entry.path())?,
+            Ok(metadata) => bytes += metadata.blocks() * BLOCK_BYTES,
+            Err(cause) if vanished(&cause) => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(bytes)
 }

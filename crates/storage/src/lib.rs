@@ -18,6 +18,6 @@ pub mod kv;
 pub mod log;
 mod seed;
 
-pub use data_dir::{DataDir, OpenMode};
+pub use data_dir::{DataDir, DiskUsage, OpenMode};
 pub use error::{Error, Result};
 pub use seed::Seed;

@@ -2,7 +2,10 @@
 
 use clap::Subcommand;
 use console::style;
-use lineate_client::{Client, v1::StatusReply};
+use lineate_client::{
+    Client,
+    v1::{StatusReply, status_reply::Disk},
+};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -28,6 +31,12 @@ pub(crate) async fn run(command: Command, client: &Client, output: &mut Output) 
     Ok(Outcome::Done)
 }
 
+fn disk(disk: &Disk) -> String {
+    let parts = [("log", disk.log_bytes), ("kv", disk.kv_bytes), ("blobs", disk.blob_bytes)];
+    let parts = parts.map(|(part, bytes)| format!("{part} {}", number::bytes(bytes)));
+    format!("{} · {} left", parts.join(", "), number::bytes(disk.available_bytes))
+}
+
 impl Report for StatusReply {
     fn text(&self, page: &mut Page) {
         page.title(&format!("lineate {}", self.version), &self.data_dir);
@@ -41,6 +50,7 @@ impl Report for StatusReply {
             ),
             ("segments", format!("{} · {}", number::count(self.segments), number::bytes(self.segment_bytes))),
             ("ledger", number::counted(self.ledger_entries, "record")),
+            ("disk", self.disk.as_ref().map_or_else(String::new, disk)),
         ]);
         let mut table = Table::new([
             ("GROUP", Side::Left),
@@ -96,6 +106,12 @@ impl Report for StatusReply {
             "segments": self.segments,
             "segment_bytes": self.segment_bytes,
             "ledger_entries": self.ledger_entries,
+            "disk": self.disk.as_ref().map(|disk| json!({
+                "available_bytes": disk.available_bytes,
+                "log_bytes": disk.log_bytes,
+                "kv_bytes": disk.kv_bytes,
+                "blob_bytes": disk.blob_bytes,
+            })),
             "groups": groups,
         })
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use lineate_server::{ServeOptions, Server};
+use lineate_server::{Bounds, ServeOptions, Server};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -50,6 +50,7 @@ pub(crate) async fn run(
         insecure: arguments.insecure,
         shards: None,
         cache_bytes: None,
+        bounds: Bounds::default(),
     };
     // Listened for before anybody is told that there is a server to stop.
     let stop = StopSignal::listen();

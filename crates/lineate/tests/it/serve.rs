@@ -23,11 +23,15 @@ fn pages_tell_health_figures_and_the_state() {
     let serving = Serving::start(place.path());
     let health = get(&serving.address, "/health");
     assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+    assert!(health.contains("\"state\":\"ready\""), "{health}");
     assert!(health.contains("\"writes\":true"), "{health}");
+    assert!(get(&serving.address, "/health/ready").starts_with("HTTP/1.1 200"));
     run_in(place.path(), &["dataset", "list", "--addr", &serving.address], "").text();
     let metrics = get(&serving.address, "/metrics");
     assert!(metrics.contains("lineate_sealed_rows 4"), "{metrics}");
     assert!(metrics.contains("method=\"/lineate.v1.Datasets/List\",code=\"Ok\""), "{metrics}");
+    assert!(metrics.contains("lineate_disk_available_bytes "), "{metrics}");
+    assert!(metrics.contains("lineate_cache_hits_total 0"), "{metrics}");
     assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
     assert!(get(&serving.address, "/").contains("<h1>lineate"));
     assert!(get(&serving.address, "/nowhere").starts_with("HTTP/1.1 404"));

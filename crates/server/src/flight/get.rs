@@ -9,21 +9,27 @@ use arrow_flight::{
     FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, SchemaResult, Ticket,
     encode::FlightDataEncoderBuilder, error::FlightError,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future, stream};
 use lineate_proto::v1::DatasetTicket;
 use lineate_query::DatasetRows;
 use lineate_state::meta::DatasetState;
 use lineate_types::{HasKind, Hash};
 use prost::Message;
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{self, error::SendTimeoutError},
+};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tracing::Span;
 
 use super::named;
 use crate::{
     Error, Result,
     app::App,
     grpc::{Events, datasets},
+    trace,
 };
 
 /// Batches read ahead of what the caller has taken.
@@ -69,16 +75,29 @@ pub(super) fn schema(app: &App, descriptor: &FlightDescriptor) -> Result<SchemaR
 /// The ticket is none of ours, or what it names is gone or damaged.
 pub(super) fn rows(app: &App, ticket: &Ticket) -> Result<Events<FlightData>> {
     let state = of_ticket(app, ticket)?;
+    trace::about(&format!("dataset:{}/{}@v{}", state.draft.project, state.draft.name, state.version));
     let permit = app.reading()?;
     let schema = columns(app, &state)?;
     let (sender, receiver) = mpsc::channel::<Result<RecordBatch, FlightError>>(READ_AHEAD);
     let reader = app.clone();
+    let given_up = CancellationToken::new();
+    let (slow, within) = (given_up.clone(), app.bounds().send_timeout);
+    let runtime = Handle::current();
+    let span = Span::current();
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
+        let _within = span.entered();
         let send = |item: Result<RecordBatch, lineate_query::Error>| {
             let item = item.map_err(|error| FlightError::Tonic(Box::new(Status::from(Error::from(error)))));
-            // Nobody listens any more: the rest need not be read.
-            sender.blocking_send(item).is_ok()
+            match runtime.block_on(sender.send_timeout(item, within)) {
+                Ok(()) => true,
+                // The rest is not read: for a caller who takes nothing, or nobody at all.
+                Err(SendTimeoutError::Timeout(_)) => {
+                    slow.cancel();
+                    false
+                }
+                Err(SendTimeoutError::Closed(_)) => false,
+            }
         };
         match DatasetRows::new(reader.node(), &state) {
             Ok(batches) => {
@@ -95,7 +114,13 @@ pub(super) fn rows(app: &App, ticket: &Ticket) -> Result<Events<FlightData>> {
             }
         }
     });
-    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(ReceiverStream::new(receiver));
+    // What is cut short must not look complete.
+    let cut = stream::once(async move {
+        let slow = || Error::Busy(format!("nothing was taken of the rows for {} s", within.as_secs()));
+        given_up.is_cancelled().then(|| Err(FlightError::Tonic(Box::new(Status::from(slow())))))
+    });
+    let batches = ReceiverStream::new(receiver).chain(cut.filter_map(future::ready));
+    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(batches);
     Ok(data.map_err(Status::from).boxed())
 }
 

@@ -1,17 +1,18 @@
 //! The state of the server.
 
 use lineate_proto::v1::{
-    HealthReply, HealthRequest, StatusReply, StatusRequest, admin_server::Admin, status_reply::Group,
+    HealthReply, HealthRequest, StatusReply, StatusRequest,
+    admin_server::Admin,
+    status_reply::{Disk, Group},
 };
 use tonic::{Request, Response, Status};
 
 use super::Service;
-use crate::app::App;
 
 #[tonic::async_trait]
 impl Admin for Service {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
-        let status = self.0.node().status();
+        let status = self.0.status().await?;
         let groups = status
             .groups
             .iter()
@@ -36,23 +37,23 @@ impl Admin for Service {
             segments: status.segments,
             segment_bytes: status.segment_bytes,
             ledger_entries: status.ledger_entries,
+            disk: status.disk.map(|disk| Disk {
+                available_bytes: disk.available_bytes,
+                log_bytes: disk.log_bytes,
+                kv_bytes: disk.kv_bytes,
+                blob_bytes: disk.blob_bytes,
+            }),
         }))
     }
 
     async fn health(&self, _: Request<HealthRequest>) -> Result<Response<HealthReply>, Status> {
-        Ok(Response::new(health(&self.0)))
+        let health = self.0.health().await?;
+        Ok(Response::new(HealthReply {
+            reads: health.reads(),
+            writes: health.writes(),
+            state: health.state.as_str().to_owned(),
+            available_bytes: health.available_bytes,
+            reasons: health.reasons,
+        }))
     }
-}
-
-/// Whether every group has a leader here: without one neither reads nor writes are answered.
-pub(crate) fn health(app: &App) -> HealthReply {
-    let status = app.node().status();
-    let leaderless: Vec<String> = status
-        .groups
-        .iter()
-        .filter(|group| !group.leads)
-        .map(|group| format!("group {} has no leader here", group.group))
-        .collect();
-    let well = leaderless.is_empty();
-    HealthReply { reads: well, writes: well, reasons: leaderless }
 }

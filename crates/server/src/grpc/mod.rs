@@ -62,6 +62,8 @@ pub(crate) fn view_named(app: &App, text: &str) -> Result<ViewDefinition> {
 ///
 /// # Errors
 /// As the work.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(lineate_node::Error::from)?
 }

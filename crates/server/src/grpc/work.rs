@@ -47,8 +47,9 @@ where
             // The caller is gone: the work is dropped, and leaves nothing behind.
             () = sender.closed() => return,
         };
-        let _ = sender.send(ended.map(on_end).map_err(Status::from)).await;
+        // A caller that is slow to read holds nobody's place.
         drop(permit);
+        let _ = sender.send(ended.map(on_end).map_err(Status::from)).await;
     };
     tokio::spawn(task.in_current_span());
     Ok(ReceiverStream::new(receiver).boxed())

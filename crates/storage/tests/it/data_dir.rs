@@ -1,6 +1,6 @@
 //! The directory of a store: who may open it, and as what.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use expect_test::expect;
 use lineate_storage::{DataDir, Error, OpenMode};
@@ -158,4 +158,21 @@ fn a_format_file_that_cannot_be_read_is_refused() {
     assert!(matches!(error(&path, CREATE), Error::Corrupt { .. }));
     fs::write(path.join("FORMAT"), "lineate store\nformat 2\nanything\n").expect("writes");
     assert!(matches!(error(&path, CREATE), Error::Version { found: 2, known: 1, .. }));
+}
+
+#[test]
+fn usage_counts_the_files_of_each_part_and_what_is_left() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let directory = DataDir::open(&parent.path().join("store"), CREATE).expect("makes");
+    let empty = directory.usage().expect("counts");
+    assert!(empty.available_bytes > 0);
+    let below = directory.blobs_dir().join("ab");
+    fs::create_dir_all(&below).expect("makes");
+    let blob = fs::File::create(below.join("blob")).expect("creates");
+    (&blob).write_all(&[7; 100_000]).expect("writes");
+    // Blocks may be counted only once they are on the disk.
+    blob.sync_all().expect("syncs");
+    let usage = directory.usage().expect("counts");
+    assert!((100_000..200_000).contains(&(usage.blob_bytes - empty.blob_bytes)), "{usage:?}");
+    assert_eq!((usage.log_bytes, usage.kv_bytes), (empty.log_bytes, empty.kv_bytes));
 }
