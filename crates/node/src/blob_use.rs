@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lineate_segment::segment::SegmentInfo;
+use lineate_types::Hash;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// Whoever writes blobs and then names them in a command, or opens blobs that a manifest named a moment ago,
@@ -10,8 +11,22 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 #[derive(Default)]
 pub(crate) struct BlobUse {
     lock: Arc<RwLock<()>>,
-    /// Segments that left a manifest and whose blobs are still there.
-    unused: Mutex<Vec<SegmentInfo>>,
+    unused: Mutex<Unused>,
+}
+
+/// What is still there and, as far as is known, named by nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Unused {
+    /// Segments that left a manifest.
+    pub(crate) segments: Vec<SegmentInfo>,
+    /// Blobs that were stored for something that failed.
+    pub(crate) blobs: Vec<Hash>,
+}
+
+impl Unused {
+    fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.blobs.is_empty()
+    }
 }
 
 impl BlobUse {
@@ -22,7 +37,12 @@ impl BlobUse {
 
     /// Adds segments that left a manifest.
     pub(crate) fn add_unused(&self, segments: impl Iterator<Item = SegmentInfo>) {
-        self.unused().extend(segments);
+        self.unused().segments.extend(segments);
+    }
+
+    /// Adds blobs that were stored for something that failed.
+    pub(crate) fn add_unused_blobs(&self, blobs: impl IntoIterator<Item = Hash>) {
+        self.unused().blobs.extend(blobs);
     }
 
     /// Whether blobs wait to be removed.
@@ -30,9 +50,9 @@ impl BlobUse {
         !self.unused().is_empty()
     }
 
-    /// The segments that left a manifest. Nobody writes or opens blobs until the guard is dropped; none if
+    /// What may be removed. Nobody writes or opens blobs until the guard is dropped; none if
     /// somebody does now, or nothing waits.
-    pub(crate) fn take_unused(&self) -> Option<(OwnedRwLockWriteGuard<()>, Vec<SegmentInfo>)> {
+    pub(crate) fn take_unused(&self) -> Option<(OwnedRwLockWriteGuard<()>, Unused)> {
         let mut unused = self.unused();
         if unused.is_empty() {
             return None;
@@ -41,7 +61,7 @@ impl BlobUse {
         Some((nobody, std::mem::take(&mut *unused)))
     }
 
-    fn unused(&self) -> MutexGuard<'_, Vec<SegmentInfo>> {
+    fn unused(&self) -> MutexGuard<'_, Unused> {
         self.unused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,6 +21,9 @@ pub enum Error {
     /// Stored bytes are not what was written.
     #[error("{0}")]
     Corrupt(String),
+    /// Nobody waits for the work any more; what it changed is undone.
+    #[error("the caller went away or the node stops; nothing was changed")]
+    Cancelled,
     /// A state machine refused a command; nothing was changed.
     #[error(transparent)]
     Refused(#[from] lineate_state::Refusal),
@@ -61,6 +64,7 @@ impl HasKind for Error {
             Self::Storage(error) => error.kind(),
             Self::Segment(error) => error.kind(),
             Self::Ledger(error) => error.kind(),
+            Self::Cancelled => ErrorKind::Unavailable,
             Self::Internal(_) => ErrorKind::Internal,
         }
     }

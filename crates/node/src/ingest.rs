@@ -1,9 +1,9 @@
 //! Bulk loads: files become segments, staged in every shard they touch, committed by the meta group, resolved in
 //! the shards. Nothing of a load is visible before its commit, all of it after.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use lineate_segment::{
     intake::{FileFormat, ForeignFile, Intake},
     schema::ViewSchema,
@@ -19,9 +19,10 @@ use lineate_types::{
 };
 
 use crate::{
-    Error, Node, Result,
+    Caller, Error, Node, Result,
     api::{LoadReport, LoadRequest, LoadedFile, OnProgress, Progress},
-    shard_writer::ShardWriter,
+    maintenance::PAUSE,
+    shard_writer::{SegmentsByShard, ShardWriter},
     uploads::Upload,
 };
 
@@ -35,14 +36,25 @@ struct Source {
     format: &'static str,
 }
 
+/// A load that has begun.
+#[derive(Clone, Copy)]
+struct Loading<'a> {
+    principal: &'a Principal,
+    load: LoadId,
+    view: &'a ViewDefinition,
+    caller: &'a Caller,
+}
+
 /// Segments by shard, and what is known of the rows.
 struct Written {
-    segments: BTreeMap<ShardId, Vec<SegmentInfo>>,
+    segments: SegmentsByShard,
     source_rows: Vec<u64>,
 }
 
 impl Node {
     /// Loads files into a view, all or nothing. Files that were loaded before change nothing, unless asked for.
+    ///
+    /// A caller who goes away before the commit aborts the load.
     ///
     /// # Errors
     /// A file does not fit the view, or the disk is full; nothing of the load is visible then, ever.
@@ -52,12 +64,23 @@ impl Node {
         request: LoadRequest,
         progress: OnProgress,
     ) -> Result<LoadReport> {
+        let (node, principal) = (self.clone(), principal.clone());
+        self.work(|caller| async move { node.load(&principal, &request, &progress, &caller).await }).await
+    }
+
+    async fn load(
+        &self,
+        principal: &Principal,
+        request: &LoadRequest,
+        progress: &OnProgress,
+        caller: &Caller,
+    ) -> Result<LoadReport> {
         let view = {
             let meta = self.meta().read();
             let project = meta.catalog().project(request.project.as_ref())?;
             meta.catalog().view(&project, &request.view)?.clone()
         };
-        let sources = self.take_sources(&request).await?;
+        let sources = self.take_sources(request).await?;
         let paths: Vec<&str> = sources.iter().map(|source| source.path.as_str()).collect();
         let sealed_paths = self.sealed_texts().seal(&paths)?;
         let begin = BeginLoad {
@@ -65,14 +88,17 @@ impl Node {
             sources: sources.iter().zip(sealed_paths).map(|(source, path)| source.draft(path)).collect(),
             again: request.again,
         };
+        caller.check()?;
         let load = match self.propose_meta(principal, MetaCommand::BeginLoad(begin)).await?.0 {
             MetaReply::LoadBegun { load } => load,
             MetaReply::AlreadyLoaded { load } => return self.report_loaded(load, &view, &sources),
             other => return Err(Error::Internal(format!("unexpected reply {other:?}"))),
         };
-        let result = self.run_load(principal, load, &view, &sources, progress).await;
-        if result.as_ref().is_err_and(|error| error.kind() != ErrorKind::Unavailable) {
-            self.abort_load(principal, load, &view).await;
+        let loading = Loading { principal, load, view: &view, caller };
+        let mut segments = Vec::new();
+        let result = self.run_load(&loading, &sources, progress, &mut segments).await;
+        if !matches!(result, Ok(LoadReport { already_loaded: false, .. })) {
+            self.end_load(principal.clone(), load, segments).await;
         }
         result
     }
@@ -97,29 +123,31 @@ impl Node {
         Ok(sources)
     }
 
+    /// Runs a load that has begun; `made` are the segments that were written, whatever became of them.
     async fn run_load(
         &self,
-        principal: &Principal,
-        load: LoadId,
-        view: &ViewDefinition,
+        loading: &Loading<'_>,
         sources: &[Source],
-        progress: OnProgress,
+        progress: &OnProgress,
+        made: &mut Vec<SegmentInfo>,
     ) -> Result<LoadReport> {
+        let Loading { load, view, caller, .. } = *loading;
         let _blobs = self.blob_use().hold().await;
-        let written = self.write_segments(view, sources, progress.clone()).await?;
-        progress(Progress { phase: "commit", done: 0, total: None, unit: "rows" });
-        let floor = self.stage(principal, load, view, &written).await?;
-        let (commit_time, record) = match self.commit(principal, load, floor, &written).await? {
+        let (segments, source_rows) = self.write_segments(loading, sources, progress.clone()).await?;
+        made.extend(segments.values().flatten().cloned());
+        let written = Written { segments, source_rows: source_rows? };
+        caller.check()?;
+        progress(Progress { phase: "committing", done: 0, total: None, unit: "" });
+        let floor = self.stage(loading, &written).await?;
+        caller.check()?;
+        let (commit_time, record) = match self.commit(loading, floor, &written).await? {
             Ended::Committed { commit_time, record } => (commit_time, record),
-            Ended::LoadedBy(other) => {
-                self.resolve(principal, load, written.segments.keys().copied(), None).await?;
-                return self.report_loaded(other, view, sources);
-            }
+            Ended::LoadedBy(other) => return self.report_loaded(other, view, sources),
         };
-        self.resolve(principal, load, written.segments.keys().copied(), Some(commit_time)).await?;
+        let shards = || written.segments.keys().copied();
+        self.resolve(loading.principal, load, shards(), Some(commit_time)).await?;
         // Whoever asks any of the shards after this gets an answer that holds at the commit time or later.
-        let shards = written.segments.keys().copied();
-        try_join_all(shards.map(|shard| self.consensus().close(shard.group(), commit_time))).await?;
+        try_join_all(shards().map(|shard| self.consensus().close(shard.group(), commit_time))).await?;
         let segments = || written.segments.values().flatten();
         Ok(LoadReport {
             load,
@@ -139,47 +167,28 @@ impl Node {
         })
     }
 
+    /// The segments of all rows by shard, and the rows of each source; or the segments written until it failed.
     async fn write_segments(
         &self,
-        view: &ViewDefinition,
+        loading: &Loading<'_>,
         sources: &[Source],
         progress: OnProgress,
-    ) -> Result<Written> {
-        let (view, shards, blobs) = (view.clone(), self.shards(), self.blobs().clone());
+    ) -> Result<(SegmentsByShard, Result<Vec<u64>>)> {
+        let (view, caller) = (loading.view.clone(), loading.caller.clone());
+        let (shards, blobs) = (self.shards(), self.blobs().clone());
         let files: Vec<(String, Arc<Upload>)> =
             sources.iter().map(|source| (source.path.clone(), source.upload.clone())).collect();
-        tokio::task::spawn_blocking(move || {
-            let intake = Intake::new(&view);
+        let writing = tokio::task::spawn_blocking(move || {
             let mut writer = ShardWriter::new(blobs.as_ref(), view.history, ViewSchema::of(&view), shards);
-            let mut source_rows = Vec::with_capacity(files.len());
-            for (path, upload) in &files {
-                let before = writer.rows();
-                for batch in intake.open(&ForeignFile::open_as(upload.path(), path)?)? {
-                    writer.push(&batch?)?;
-                    progress(Progress { phase: "read", done: writer.rows(), total: None, unit: "rows" });
-                }
-                source_rows.push(writer.rows() - before);
-            }
-            if writer.rows() == 0 {
-                return Err(Error::Invalid("the files have no rows; there is nothing to load".into()));
-            }
-            let segments = writer.finish(|done, total| {
-                let (done, total) = (done as u64, Some(total as u64));
-                progress(Progress { phase: "sort and write", done, total, unit: "segments" });
-            })?;
-            Ok(Written { segments, source_rows })
-        })
-        .await?
+            let source_rows = fill(&mut writer, &Intake::new(&view), &files, &progress, &caller);
+            (writer.into_segments(), source_rows)
+        });
+        Ok(writing.await?)
     }
 
-    /// Stages the segments in their shards; gives the greatest floor.
-    async fn stage(
-        &self,
-        principal: &Principal,
-        load: LoadId,
-        view: &ViewDefinition,
-        written: &Written,
-    ) -> Result<TimestampUs> {
+    /// Stages the segments in their shards; gives the greatest floor. Every shard has answered when it returns.
+    async fn stage(&self, loading: &Loading<'_>, written: &Written) -> Result<TimestampUs> {
+        let Loading { principal, load, view, .. } = *loading;
         let stages = written.segments.iter().map(async |(shard, segments)| {
             let stage = Stage { load, view: view.id, segments: segments.clone() };
             match self.propose_to_view(principal, view, *shard, ShardCommand::Stage(stage)).await? {
@@ -187,16 +196,11 @@ impl Node {
                 other => Err(Error::Internal(format!("unexpected reply {other:?}"))),
             }
         });
-        Ok(try_join_all(stages).await?.into_iter().max().unwrap_or(TimestampUs::MIN))
+        let floors = join_all(stages).await.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(floors.into_iter().max().unwrap_or(TimestampUs::MIN))
     }
 
-    async fn commit(
-        &self,
-        principal: &Principal,
-        load: LoadId,
-        floor: TimestampUs,
-        written: &Written,
-    ) -> Result<Ended> {
+    async fn commit(&self, loading: &Loading<'_>, floor: TimestampUs, written: &Written) -> Result<Ended> {
         let mut hasher = Hasher::new_derive_key("lineate 2026 load logical hash v1");
         let mut segments = Vec::new();
         let mut tombstones = 0;
@@ -208,7 +212,7 @@ impl Node {
             }
         }
         let commit = CommitLoad {
-            load,
+            load: loading.load,
             floor,
             source_rows: written.source_rows.clone(),
             tombstones,
@@ -217,7 +221,7 @@ impl Node {
         };
         let mut attempt = 1;
         loop {
-            let reply = self.propose_meta(principal, MetaCommand::CommitLoad(commit.clone())).await;
+            let reply = self.propose_meta(loading.principal, MetaCommand::CommitLoad(commit.clone())).await;
             match reply {
                 Ok((MetaReply::LoadCommitted { commit_time, record }, _)) => {
                     return Ok(Ended::Committed { commit_time, record });
@@ -227,10 +231,11 @@ impl Node {
                 // The shards' clocks are ahead of the meta group's by the commands they took in a burst.
                 Err(error) if error.kind() == ErrorKind::Conflict && attempt < COMMIT_ATTEMPTS => {
                     attempt += 1;
-                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 Err(error) => return Err(error),
             }
+            loading.caller.check()?;
         }
     }
 
@@ -244,26 +249,48 @@ impl Node {
         let resolves = shards.map(|shard| {
             self.propose_shard(principal, shard, ShardCommand::Resolve(Resolve { load, commit_time }))
         });
-        try_join_all(resolves).await.map(|_| ())
+        join_all(resolves).await.into_iter().try_for_each(|reply| reply.map(|_| ()))
     }
 
-    /// Ends a load that failed. Where this fails too, opening the store next ends it.
-    async fn abort_load(&self, principal: &Principal, load: LoadId, view: &ViewDefinition) {
-        let staged: Vec<ShardId> = self
-            .shard_ids()
-            .filter(|shard| self.shard(*shard).read().staged().any(|(staged, _)| staged == load))
-            .collect();
-        let aborted = async {
-            let outcome = self.propose_meta(principal, MetaCommand::AbortLoad { load }).await?.0;
-            let commit_time = match outcome {
-                MetaReply::LoadCommitted { commit_time, .. } => Some(commit_time),
-                _ => None,
+    /// Ends a load that broke off: aborts it unless it is committed, and resolves its stages. Where the groups do
+    /// not answer, that goes on in the background; where the node stops first, opening the store ends the load.
+    async fn end_load(&self, principal: Principal, load: LoadId, segments: Vec<SegmentInfo>) {
+        let Err(error) = self.try_end_load(&principal, load, &segments).await else { return };
+        tracing::warn!(%load, %error, "a load that broke off could not be ended; it stays invisible and is tried again");
+        let node = self.clone();
+        self.tasks().spawn(async move {
+            let ended = async {
+                loop {
+                    tokio::time::sleep(PAUSE).await;
+                    if node.try_end_load(&principal, load, &segments).await.is_ok() {
+                        return;
+                    }
+                }
             };
-            self.resolve(principal, load, staged.into_iter(), commit_time).await
+            tokio::select! {
+                () = node.stop().cancelled() => {}
+                () = ended => tracing::info!(%load, "a load that broke off is ended"),
+            }
+        });
+    }
+
+    async fn try_end_load(
+        &self,
+        principal: &Principal,
+        load: LoadId,
+        segments: &[SegmentInfo],
+    ) -> Result<()> {
+        let is_staged =
+            |shard: &ShardId| self.shard(*shard).read().staged().any(|(staged, _)| staged == load);
+        let outcome = self.propose_meta(principal, MetaCommand::AbortLoad { load }).await?.0;
+        let commit_time = match outcome {
+            MetaReply::LoadCommitted { commit_time, .. } => Some(commit_time),
+            _ => None,
         };
-        if let Err(error) = aborted.await {
-            tracing::warn!(%load, %view, %error, "a failed load could not be ended; it stays invisible");
-        }
+        let staged: Vec<ShardId> = self.shard_ids().filter(is_staged).collect();
+        self.resolve(principal, load, staged.into_iter(), commit_time).await?;
+        self.give_up_blobs(segments.iter().flat_map(|segment| [segment.segment, segment.key_index]));
+        Ok(())
     }
 
     fn report_loaded(&self, load: LoadId, view: &ViewDefinition, sources: &[Source]) -> Result<LoadReport> {
@@ -284,6 +311,40 @@ impl Node {
             files: sources.iter().map(|source| source.report(0)).collect(),
         })
     }
+}
+
+/// Gives all rows of the files to a writer, and lets it write them. Gives the rows of each file.
+fn fill(
+    writer: &mut ShardWriter<'_>,
+    intake: &Intake,
+    files: &[(String, Arc<Upload>)],
+    progress: &OnProgress,
+    caller: &Caller,
+) -> Result<Vec<u64>> {
+    let total = Some(files.iter().map(|(_, upload)| upload.info.bytes).sum());
+    let mut source_rows = Vec::with_capacity(files.len());
+    let mut bytes_before = 0;
+    for (path, upload) in files {
+        let rows_before = writer.rows();
+        let mut batches = intake.open(&ForeignFile::open_as(upload.path(), path)?)?;
+        while let Some(batch) = batches.next() {
+            caller.check()?;
+            writer.push(&batch?)?;
+            let done = bytes_before + batches.bytes_read();
+            progress(Progress { phase: "reading", done, total, unit: "bytes" });
+        }
+        bytes_before += upload.info.bytes;
+        source_rows.push(writer.rows() - rows_before);
+    }
+    if writer.rows() == 0 {
+        return Err(Error::Invalid("the files have no rows; there is nothing to load".into()));
+    }
+    writer.finish(|done, total| {
+        let (done, total) = (done as u64, Some(total as u64));
+        progress(Progress { phase: "sorting and storing", done, total, unit: "segments" });
+        caller.check()
+    })?;
+    Ok(source_rows)
 }
 
 /// How a commit ended.

@@ -31,6 +31,7 @@ mod snapshot;
 mod unsealed;
 mod uploads;
 mod verify;
+mod work;
 
 pub use clock::SystemClock;
 pub use error::{Error, Result};
@@ -41,3 +42,4 @@ pub use service_plan::{ServicePlan, ViewPlan};
 pub use snapshot::{HistoryRuns, Snapshot};
 pub use unsealed::UnsealedRuns;
 pub use uploads::{Upload, UploadSink, Uploads};
+pub use work::{Caller, Unfinished};

@@ -27,7 +27,7 @@ fn system() -> Principal {
 }
 
 /// How long to wait after a failure, such as a full disk.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Works until the node stops.
 pub(crate) async fn run(node: Node, stop: CancellationToken) {
@@ -186,17 +186,14 @@ impl Node {
         Ok(true)
     }
 
-    /// Removes the blobs of segments that left a manifest, unless another manifest names them. While somebody
-    /// may be reading them they stay, and are tried again later.
+    /// Removes the blobs of segments that left a manifest, and those of what failed, unless something names them.
+    /// While somebody may be reading them they stay, and are tried again later.
     async fn remove_unused(&self) -> Result<()> {
         let Some((_nobody, gone)) = self.blob_use().take_unused() else { return Ok(()) };
         let named = self.named_blobs();
-        gone.iter().for_each(|info| self.segments().forget(info));
-        let unused: Vec<Hash> = gone
-            .iter()
-            .flat_map(|info| [info.segment, info.key_index])
-            .filter(|hash| !named.contains(hash))
-            .collect();
+        gone.segments.iter().for_each(|info| self.segments().forget(info));
+        let of_segments = gone.segments.iter().flat_map(|info| [info.segment, info.key_index]);
+        let unused: Vec<Hash> = of_segments.chain(gone.blobs).filter(|hash| !named.contains(hash)).collect();
         let blobs = self.blobs().clone();
         tokio::task::spawn_blocking(move || unused.iter().try_for_each(|hash| blobs.delete(hash))).await??;
         Ok(())

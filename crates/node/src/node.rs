@@ -20,7 +20,7 @@ use lineate_storage::{
 };
 use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs, limits};
 use tokio::{sync::Notify, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, field::Empty};
 
 use crate::{
@@ -56,6 +56,7 @@ struct Inner {
     uploads: Uploads,
     changed: Arc<Notify>,
     stop: CancellationToken,
+    tasks: TaskTracker,
     background: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -109,12 +110,14 @@ impl Node {
         Ok(())
     }
 
-    /// Stops the background work and the groups, and gives the directory free.
+    /// Stops long work, the background work and the groups, and gives the directory free.
     ///
     /// # Errors
     /// A thread of the groups failed.
     pub async fn shutdown(&self) -> Result<()> {
         self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
         let tasks =
             std::mem::take(&mut *self.inner.background.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -203,6 +206,16 @@ impl Node {
 
     pub(crate) fn changed(&self) -> &Notify {
         &self.inner.changed
+    }
+
+    /// Cancelled when the node stops.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.inner.stop
+    }
+
+    /// Long work under way; the node stops after it.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.inner.tasks
     }
 
     /// Now, by the node's clock.
@@ -385,6 +398,7 @@ impl Inner {
             online: Online::new(plans, hot, folds),
             changed,
             stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             background: Mutex::new(Vec::new()),
         })
     }

@@ -18,6 +18,9 @@ use crate::{Result, push::rows_by_shard};
 /// streamed batch's from its shard, so the two can be equal: then the ordinals still differ, and the load wins.
 const LOAD_ORDINALS: i64 = 1 << 62;
 
+/// The segments of a load.
+pub(crate) type SegmentsByShard = BTreeMap<ShardId, Vec<SegmentInfo>>;
+
 /// Takes the canonical rows of a load and leaves segments.
 pub(crate) struct ShardWriter<'a> {
     blobs: &'a dyn BlobStore,
@@ -25,7 +28,7 @@ pub(crate) struct ShardWriter<'a> {
     schema: ViewSchema,
     shards: u16,
     sorters: BTreeMap<ShardId, RunSorter>,
-    segments: BTreeMap<ShardId, Vec<SegmentInfo>>,
+    segments: SegmentsByShard,
     rows: u64,
 }
 
@@ -62,20 +65,24 @@ impl<'a> ShardWriter<'a> {
         self.rows
     }
 
-    /// Writes what is left, and gives the segments of each shard with rows.
+    /// Writes what is left. `on_segment` is told how many segments of how many are written, at first none; its
+    /// error ends it.
     ///
     /// # Errors
     /// The disk is full or fails.
-    pub(crate) fn finish(
-        mut self,
-        mut on_segment: impl FnMut(usize, usize),
-    ) -> Result<BTreeMap<ShardId, Vec<SegmentInfo>>> {
+    pub(crate) fn finish(&mut self, mut on_segment: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
         let shards: Vec<ShardId> = self.sorters.keys().copied().collect();
-        for (done, shard) in shards.iter().enumerate() {
-            on_segment(done, shards.len());
+        on_segment(0, shards.len())?;
+        for (before, shard) in shards.iter().enumerate() {
             self.write(*shard)?;
+            on_segment(before + 1, shards.len())?;
         }
-        Ok(self.segments)
+        Ok(())
+    }
+
+    /// The segments written so far, of each shard with rows.
+    pub(crate) fn into_segments(self) -> SegmentsByShard {
+        self.segments
     }
 
     fn write(&mut self, shard: ShardId) -> Result<()> {

@@ -12,7 +12,11 @@ use std::{
 
 use bytes::Bytes;
 use lineate_types::{Hash, Hasher, TimestampUs, limits};
-use tokio::{fs::File, io::AsyncWriteExt};
+use tokio::{
+    fs::File,
+    io::AsyncWriteExt,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use crate::{Error, Result, api::UploadInfo};
 
@@ -20,6 +24,8 @@ use crate::{Error, Result, api::UploadInfo};
 pub struct Uploads {
     directory: PathBuf,
     next: AtomicU64,
+    /// One for every file that may be there: arriving, waiting or in use.
+    places: Arc<Semaphore>,
     kept: Mutex<BTreeMap<u64, Arc<Upload>>>,
 }
 
@@ -30,6 +36,7 @@ pub struct Upload {
     pub info: UploadInfo,
     begun: TimestampUs,
     path: PathBuf,
+    _place: OwnedSemaphorePermit,
 }
 
 /// A file that is being handed over. Dropped before [`UploadSink::finish`], it leaves nothing.
@@ -43,7 +50,12 @@ pub struct UploadSink<'a> {
 impl Uploads {
     /// No uploads yet; `directory` is emptied by whoever opens the store.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, next: AtomicU64::new(1), kept: Mutex::default() }
+        Self {
+            directory,
+            next: AtomicU64::new(1),
+            places: Arc::new(Semaphore::new(limits::UPLOADS)),
+            kept: Mutex::default(),
+        }
     }
 
     /// Begins an upload. Those that waited too long to be used are dropped.
@@ -52,22 +64,22 @@ impl Uploads {
     /// Too many wait to be used, or the disk refuses.
     pub async fn begin(&self, now: TimestampUs) -> Result<UploadSink<'_>> {
         self.lock().retain(|_, upload| now.0.saturating_sub(upload.begun.0) < limits::UPLOAD_US);
-        if self.lock().len() >= limits::UPLOADS {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err(Error::ResourceExhausted(format!(
-                "{} uploads wait to be used, which is the most; use them first",
+                "{} uploads arrive, wait or are in use, which is the most; repeat after a pause",
                 limits::UPLOADS
             )));
-        }
+        };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.join(format!("upload-{id}"));
-        let file = File::create(&path).await.map_err(|cause| full_or_io(&path, cause))?;
-        let info = UploadInfo { id, hash: Hash::of(b""), bytes: 0 };
-        Ok(UploadSink {
-            uploads: self,
-            file,
-            hasher: Hasher::new(),
-            upload: Upload { info, begun: now, path },
-        })
+        // Made together with what removes it: a caller who goes away meanwhile leaves no file.
+        let making = tokio::task::spawn_blocking(move || {
+            let file = std::fs::File::create(&path).map_err(|cause| full_or_io(&path, cause))?;
+            let info = UploadInfo { id, hash: Hash::of(b""), bytes: 0 };
+            Ok::<_, Error>((file, Upload { info, begun: now, path, _place: place }))
+        });
+        let (file, upload) = making.await??;
+        Ok(UploadSink { uploads: self, file: File::from_std(file), hasher: Hasher::new(), upload })
     }
 
     /// Takes an upload to use it.
@@ -80,6 +92,11 @@ impl Uploads {
                 "upload {id} does not exist; it was used, or the server was restarted: send the file again"
             ))
         })
+    }
+
+    /// Files that are there: arriving, waiting or in use.
+    pub fn count(&self) -> usize {
+        limits::UPLOADS.saturating_sub(self.places.available_permits())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Upload>>> {

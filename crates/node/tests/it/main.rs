@@ -2,5 +2,6 @@
 
 mod cache;
 mod concurrent_lookups;
+mod cut_off;
 mod store;
 mod unsealed;

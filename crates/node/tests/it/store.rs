@@ -66,16 +66,21 @@ pub(crate) async fn push(node: &Node, view: &ViewDefinition, lines: String) {
 }
 
 pub(crate) async fn load(node: &Node, lines: String) {
+    let request = load_request(node, lines).await;
+    node.ingest(&tester(), request, Arc::new(|_| ())).await.expect("loads");
+}
+
+/// A load of some lines, handed over and not begun.
+pub(crate) async fn load_request(node: &Node, lines: String) -> LoadRequest {
     let mut sink = node.upload().await.expect("uploads");
     sink.write(lines.into()).await.expect("writes");
     let upload = sink.finish().await.expect("finishes").id;
-    let request = LoadRequest {
+    LoadRequest {
         project: None,
         view: "counters".parse().expect("a name"),
         files: vec![LoadFile { path: "rows.ndjson".into(), upload }],
         again: false,
-    };
-    node.ingest(&tester(), request, Arc::new(|_| ())).await.expect("loads");
+    }
 }
 
 pub(crate) async fn seal(node: &Node) {

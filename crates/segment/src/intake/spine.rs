@@ -15,7 +15,7 @@ use super::{
     IntakeBatches,
     convert::{Rules, convert},
     empty::empty_batch,
-    file::{ForeignFile, Typed, open_typed},
+    file::{ForeignFile, Typed, Typing, open_typed},
     refusal::{Refusal, Rows, hint},
 };
 use crate::{
@@ -137,11 +137,12 @@ impl SpineIntake {
         file.naming(|| {
             let format = file.format()?;
             match open_typed(file, format)? {
-                Some((foreign, batches)) => {
+                Some(Typing { schema: foreign, batches, total_rows }) => {
                     let schema = self.schema(&foreign)?;
                     let intake = self.clone();
                     let convert = move |batch: &RecordBatch, first_row| intake.convert(batch, first_row);
-                    Ok(IntakeBatches::new(file, schema, Typed::new(batches, convert)))
+                    let batches = Typed::new(batches, convert);
+                    Ok(IntakeBatches::new(file, schema, batches).with_total_rows(total_rows))
                 }
                 None => self.open_text(file, format),
             }

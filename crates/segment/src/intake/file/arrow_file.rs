@@ -4,11 +4,10 @@ use std::vec;
 
 use arrow::{
     array::RecordBatch,
-    datatypes::SchemaRef,
     ipc::{Block, root_as_footer},
 };
 
-use super::{ForeignBatches, ForeignFile};
+use super::{ForeignFile, Typing};
 use crate::{
     Error, Result,
     intake::ipc::{IpcDecoder, IpcLimits, MessageFrame, PREFIX},
@@ -18,7 +17,7 @@ const MAGIC: &[u8] = b"ARROW1";
 /// The length of the footer and the magic.
 const TAIL: usize = 4 + MAGIC.len();
 
-pub(super) fn open(file: &ForeignFile) -> Result<(SchemaRef, ForeignBatches)> {
+pub(super) fn open(file: &ForeignFile) -> Result<Typing> {
     let footer = footer(file)?;
     let footer = root_as_footer(&footer).map_err(|cause| damaged(cause.to_string()))?;
     let mut decoder = IpcDecoder::new(IpcLimits::FILE);
@@ -29,7 +28,8 @@ pub(super) fn open(file: &ForeignFile) -> Result<(SchemaRef, ForeignBatches)> {
     let places = footer.recordBatches().into_iter().flatten().map(Place::of);
     let places = places.collect::<Result<Vec<_>>>()?.into_iter();
     let schema = decoder.schema().cloned().ok_or_else(|| damaged("its footer has no schema"))?;
-    Ok((schema, Box::new(Batches { file: file.clone(), decoder, places })))
+    let batches = Box::new(Batches { file: file.clone(), decoder, places });
+    Ok(Typing { schema, batches, total_rows: None })
 }
 
 fn damaged(why: impl Into<String>) -> Error {
@@ -98,6 +98,7 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let place = self.places.next()?;
+        self.file.set_bytes_read(place.offset.saturating_add((place.header + place.body) as u64));
         match read(&self.file, &mut self.decoder, place) {
             Ok(Some(batch)) => Some(Ok(batch)),
             Ok(None) => Some(Err(damaged("its footer takes another message for a batch"))),

@@ -1,22 +1,22 @@
 //! Files in the Arrow IPC streaming format.
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 
-use super::{ForeignBatches, ForeignFile};
+use super::{ForeignFile, Typing};
 use crate::{
     Error, Result,
     intake::ipc::{IpcDecoder, IpcLimits, MessageFrame, PREFIX, cut_short},
 };
 
-pub(super) fn open(file: &ForeignFile) -> Result<(SchemaRef, ForeignBatches)> {
+pub(super) fn open(file: &ForeignFile) -> Result<Typing> {
     let mut messages =
         Messages { file: file.clone(), offset: 0, decoder: IpcDecoder::new(IpcLimits::FILE), done: false };
     // The first message is the schema; the decoder refuses anything else.
     messages.step()?;
     let schema = messages.decoder.schema().cloned();
     let schema = schema.ok_or_else(|| Error::Format("the arrow stream has no schema".into()))?;
-    Ok((schema, Box::new(messages)))
+    Ok(Typing { schema, batches: Box::new(messages), total_rows: None })
 }
 
 struct Messages {
@@ -48,6 +48,7 @@ impl Messages {
         let end = end.ok_or_else(cut_short)?;
         let bytes = self.file.read_at(self.offset, length)?;
         self.offset = end;
+        self.file.set_bytes_read(end);
         Ok(bytes)
     }
 }

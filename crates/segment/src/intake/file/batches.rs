@@ -15,6 +15,8 @@ pub struct IntakeBatches {
     schema: SchemaRef,
     batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
     rows: u64,
+    /// All rows of the file, where it says how many.
+    total_rows: Option<u64>,
     done: bool,
 }
 
@@ -24,7 +26,19 @@ impl IntakeBatches {
         schema: SchemaRef,
         batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
     ) -> Self {
-        Self { file: file.clone(), schema, batches: Box::new(batches), rows: 0, done: false }
+        Self {
+            file: file.clone(),
+            schema,
+            batches: Box::new(batches),
+            rows: 0,
+            total_rows: None,
+            done: false,
+        }
+    }
+
+    /// Says how many rows there are in all, as far as the file can be trusted.
+    pub(in crate::intake) fn with_total_rows(self, total_rows: Option<u64>) -> Self {
+        Self { total_rows, ..self }
     }
 
     /// The schema of the batches.
@@ -35,6 +49,18 @@ impl IntakeBatches {
     /// Rows given so far.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// How much of the file these are, in bytes of it; never less than before, and no more than the file has.
+    pub fn bytes_read(&self) -> u64 {
+        let bytes = self.file.bytes();
+        match self.total_rows {
+            Some(total) if total > 0 => {
+                let share = u128::from(bytes) * u128::from(self.rows.min(total)) / u128::from(total);
+                u64::try_from(share).unwrap_or(bytes)
+            }
+            _ => self.file.bytes_read().min(bytes),
+        }
     }
 
     fn step(&mut self) -> Option<Result<RecordBatch>> {

@@ -6,7 +6,10 @@ use std::{
     io::{self, Read},
     os::unix::fs::FileExt,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -20,6 +23,8 @@ use crate::{Error, Result};
 pub struct ForeignFile {
     name: Arc<str>,
     content: Arc<Content>,
+    /// Where reading in order has come to.
+    read: Arc<AtomicU64>,
 }
 
 enum Content {
@@ -52,17 +57,21 @@ impl ForeignFile {
         if !metadata.is_file() {
             return Err(refused(&"it is not a regular file"));
         }
-        Ok(Self { name, content: Arc::new(Content::Disk { file, length: metadata.len() }) })
+        Ok(Self::new(name, Content::Disk { file, length: metadata.len() }))
     }
 
     /// A file in memory, under a name for messages.
     pub fn from_bytes(name: &str, bytes: Bytes) -> Self {
-        Self { name: name.into(), content: Arc::new(Content::Memory(bytes)) }
+        Self::new(name.into(), Content::Memory(bytes))
     }
 
     /// A file in the blob store, under a name for messages.
     pub fn from_blob(name: &str, blob: Arc<dyn BlobFile>) -> Self {
-        Self { name: name.into(), content: Arc::new(Content::Blob(blob)) }
+        Self::new(name.into(), Content::Blob(blob))
+    }
+
+    fn new(name: Arc<str>, content: Content) -> Self {
+        Self { name, content: Arc::new(content), read: Arc::default() }
     }
 
     /// The name it has in messages.
@@ -115,6 +124,16 @@ impl ForeignFile {
         FileReader { file: self.clone(), offset }
     }
 
+    /// Where the last reading in order has come to, in bytes from the start.
+    pub(in crate::intake) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Notes how far reading in order has come.
+    pub(in crate::intake) fn set_bytes_read(&self, offset: u64) {
+        self.read.store(offset, Ordering::Relaxed);
+    }
+
     /// Runs something that reads this file; its error names the file.
     pub(in crate::intake) fn naming<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
         read().map_err(|cause| self.error(cause))
@@ -151,6 +170,7 @@ impl Read for FileReader {
             start.copy_from_slice(&bytes);
         }
         self.offset += length as u64;
+        self.file.set_bytes_read(self.offset);
         Ok(length)
     }
 }

@@ -26,11 +26,16 @@ use crate::Result;
 /// Batches of a file that carries its types.
 pub(super) type ForeignBatches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
+/// An open file that carries its types.
+pub(super) struct Typing {
+    pub(super) schema: SchemaRef,
+    pub(super) batches: ForeignBatches,
+    /// All rows, where the file says how many.
+    pub(super) total_rows: Option<u64>,
+}
+
 /// Opens a file that carries its types; none for a text format.
-pub(super) fn open_typed(
-    file: &ForeignFile,
-    format: FileFormat,
-) -> Result<Option<(SchemaRef, ForeignBatches)>> {
+pub(super) fn open_typed(file: &ForeignFile, format: FileFormat) -> Result<Option<Typing>> {
     match format {
         FileFormat::Parquet => parquet_file::open(file).map(Some),
         FileFormat::ArrowFile => arrow_file::open(file).map(Some),
@@ -52,11 +57,12 @@ impl Intake {
             let format = file.format()?;
             let schema = self.schema().arrow().clone();
             match open_typed(file, format)? {
-                Some((foreign, batches)) => {
+                Some(Typing { schema: foreign, batches, total_rows }) => {
                     self.check_schema(&foreign)?;
                     let intake = self.clone();
                     let convert = move |batch: &RecordBatch, first_row| intake.convert(batch, first_row);
-                    Ok(IntakeBatches::new(file, schema, Typed::new(batches, convert)))
+                    let batches = Typed::new(batches, convert);
+                    Ok(IntakeBatches::new(file, schema, batches).with_total_rows(total_rows))
                 }
                 None => Ok(IntakeBatches::new(file, schema, self.open_text(file, format)?)),
             }

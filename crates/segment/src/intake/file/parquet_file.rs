@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError};
+use arrow::{array::RecordBatch, error::ArrowError};
 use bytes::Bytes;
 use lineate_types::limits;
 use parquet::{
@@ -18,7 +18,7 @@ use parquet::{
     },
 };
 
-use super::{ForeignBatches, ForeignFile};
+use super::{ForeignFile, Typing};
 use crate::{Error, Result};
 
 /// What every Parquet file begins and ends with.
@@ -28,14 +28,15 @@ const LEAST_BYTES: u64 = 12;
 /// Bytes of a decoded batch aimed at.
 const BATCH_BYTES: u64 = 64 * 1024 * 1024;
 
-pub(super) fn open(file: &ForeignFile) -> Result<(SchemaRef, ForeignBatches)> {
+pub(super) fn open(file: &ForeignFile) -> Result<Typing> {
     check_ends(file)?;
     let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file.clone()))?;
     let schema = builder.schema().clone();
     check_codecs(builder.metadata())?;
     let rows = batch_rows(builder.metadata());
+    let total_rows = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
     let reader = guarded(|| builder.with_batch_size(rows).build())?;
-    Ok((schema, Box::new(Batches { reader: Some(reader) })))
+    Ok(Typing { schema, batches: Box::new(Batches { reader: Some(reader) }), total_rows })
 }
 
 fn check_ends(file: &ForeignFile) -> Result<()> {
