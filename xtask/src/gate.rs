@@ -69,6 +69,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "test", about: "all Rust tests", run: test },
     Step { name: "doc", about: "the documentation builds without a warning", run: doc },
     Step { name: "python", about: "the Python tests, in .venv (needs python3)", run: python_step },
+    Step { name: "bench", about: "every benchmark works, tried once and tiny", run: bench },
 ];
 
 /// The step of this name.
@@ -216,6 +217,10 @@ fn python_step(context: &Context) -> Result<Outcome, Error> {
     python::prepare(&context.root)?;
     let finished = python::test(&context.root, &context.arguments)?;
     Ok(Outcome::Passed { skips: finished.skips })
+}
+
+fn bench(context: &Context) -> Result<Outcome, Error> {
+    cargo(context, &["run", "--locked", "--package", "lineate-bench", "--", "smoke"])
 }
 
 fn cargo(context: &Context, arguments: &[&str]) -> Result<Outcome, Error> {
