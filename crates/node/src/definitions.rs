@@ -1,16 +1,12 @@
 //! Applying definition files.
 
-use lineate_ledger::{
-    Record, Sealed,
-    graph::{At, Direction},
-};
 use lineate_state::{
-    catalog::{Catalog, Note, authored},
-    meta::{AssertionDraft, Define, MetaCommand},
+    catalog::{Catalog, authored},
+    meta::{Define, MetaCommand},
 };
-use lineate_types::{ErrorKind, HasKind, Name, NodeKind, NodeRef, Principal, VersionedName};
+use lineate_types::{ErrorKind, HasKind, Principal};
 
-use crate::{Node, Result, api::Applied};
+use crate::{Node, Result, annotations, api::Applied};
 
 /// How often a plan is made again when the catalog changed meanwhile.
 const ATTEMPTS: usize = 3;
@@ -33,12 +29,13 @@ impl Node {
     ) -> Result<Applied> {
         let mut attempt = 1;
         loop {
-            let plan = self.catalog().plan(file)?;
-            let notes = self.new_notes(&file.project, &plan.notes)?;
-            if plan_only || (plan.is_empty() && notes.is_empty()) {
+            let mut plan = self.catalog().plan(file)?;
+            let restated = self.restated(&file.project, &plan.changes, &plan.notes);
+            annotations::note_in(&mut plan.changes, &restated);
+            if plan_only || (plan.is_empty() && restated.is_empty()) {
                 return Ok(Applied { changes: plan.changes, applied: false });
             }
-            let assertions = self.seal_notes(&file.project, &notes)?;
+            let assertions = self.sealed_assertions(&file.project, &restated)?;
             let define =
                 Define { catalog_version: plan.catalog_version, resolved: plan.resolved, assertions };
             match self.propose_meta(principal, MetaCommand::Define(define)).await {
@@ -47,54 +44,5 @@ impl Node {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// The notes that the ledger does not say already.
-    fn new_notes(&self, project: &Name, notes: &[Note]) -> Result<Vec<Note>> {
-        let mut fresh = Vec::new();
-        for note in notes {
-            if !self.is_asserted(project, note)? {
-                fresh.push(note.clone());
-            }
-        }
-        Ok(fresh)
-    }
-
-    /// Whether an assertion with this predicate and text is about the newest version already.
-    fn is_asserted(&self, project: &Name, note: &Note) -> Result<bool> {
-        let name = VersionedName { name: note.name.clone(), version: None };
-        let node = NodeRef::Named { kind: note.kind, project: Some(project.clone()), name };
-        let values: Vec<Sealed> = {
-            let meta = self.meta().read();
-            let ledger = meta.ledger();
-            let Ok(about) = ledger.graph().resolve(&node, None, At::Newest) else { return Ok(false) };
-            let edges = ledger.graph().edges(about.id, Direction::Down, At::Newest);
-            let assertions = edges.filter_map(|edge| match ledger.record(&edge.target) {
-                Some(Record::Assertion(assertion)) if assertion.predicate.as_str() == note.predicate => {
-                    assertion.value
-                }
-                _ => None,
-            });
-            assertions.collect()
-        };
-        for value in values {
-            if self.sealed_texts().open(value)?.as_deref() == Some(note.text.as_str()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn seal_notes(&self, project: &Name, notes: &[Note]) -> Result<Vec<AssertionDraft>> {
-        let texts: Vec<&str> = notes.iter().map(|note| note.text.as_str()).collect();
-        let values = self.sealed_texts().seal(&texts)?;
-        let drafts = notes.iter().zip(values).map(|(note, value)| AssertionDraft {
-            service: note.kind == NodeKind::Service,
-            project: project.clone(),
-            name: note.name.clone(),
-            predicate: note.predicate.to_owned(),
-            value,
-        });
-        Ok(drafts.collect())
     }
 }

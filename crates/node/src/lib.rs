@@ -11,6 +11,7 @@
 //!
 //! Deliberately absent: the wire (see `lineate-server`), training sets (see `lineate-query`).
 
+mod annotations;
 pub mod api;
 mod blob_use;
 mod clock;
@@ -33,6 +34,7 @@ mod uploads;
 mod verify;
 mod work;
 
+pub use annotations::Annotations;
 pub use clock::SystemClock;
 pub use error::{Error, Result};
 pub use node::Node;

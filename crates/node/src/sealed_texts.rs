@@ -73,6 +73,15 @@ impl SealedTexts {
         sealed.verify(commitment)?;
         Ok(Some(sealed.text().to_owned()))
     }
+
+    /// The text behind a commitment for people, or what became of it.
+    pub fn shown(&self, commitment: Sealed) -> String {
+        match self.open(commitment) {
+            Ok(Some(text)) => text,
+            Ok(None) => "(erased)".to_owned(),
+            Err(_) => "(damaged)".to_owned(),
+        }
+    }
 }
 
 fn put(batch: &mut KvBatch, sealed: &SealedText) -> Sealed {

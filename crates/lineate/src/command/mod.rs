@@ -11,6 +11,7 @@ mod init;
 mod model;
 mod push;
 mod serve;
+mod show;
 mod trace;
 mod verify;
 
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Serve(serve::Arguments),
     /// Define entities, feature views and feature services
     Apply(apply::Arguments),
+    /// Show what is defined, or what is recorded of a node
+    Show(show::Arguments),
     /// Load files into a feature view, all or nothing
     Ingest(ingest::Arguments),
     /// Write rows into a feature view as they come
@@ -95,6 +98,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
     let client = session.client();
     let outcome = match command {
         Command::Apply(arguments) => apply::run(arguments, client, &mut output).await,
+        Command::Show(arguments) => show::run(arguments, client, &mut output).await,
         Command::Ingest(arguments) => ingest::run(arguments, client, &mut output).await,
         Command::Push(arguments) => push::run(arguments, client, &mut output).await,
         Command::Get(arguments) => get::run(arguments, client, &mut output).await,

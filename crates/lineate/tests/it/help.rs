@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::program::run_in;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "demo",
     "init",
     "serve",
     "apply",
+    "show",
     "ingest",
     "push",
     "get",

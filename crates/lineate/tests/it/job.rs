@@ -25,10 +25,13 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-const JOB: [&str; 15] = [
+const JOB: [&str; 18] = [
     "apply weather.yaml --plan",
     "apply weather.yaml",
     "apply weather.yaml",
+    "show",
+    "show view:weather",
+    "show service:delay_model@v1",
     "ingest weather history.csv",
     "ingest weather history.csv",
     "ingest weather history.csv --again",

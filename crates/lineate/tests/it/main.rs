@@ -7,3 +7,4 @@ mod help;
 mod job;
 mod program;
 mod serve;
+mod show;

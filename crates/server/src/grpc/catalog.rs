@@ -1,5 +1,6 @@
 //! Definitions.
 
+use lineate_ledger::graph::At;
 use lineate_proto::v1::{
     Annotations, ApplyRequest, CatalogListing, Column, Definition, DescribeRequest, Entity,
     ListCatalogRequest, Plan, Service as ServiceMessage, View,
@@ -9,7 +10,9 @@ use lineate_proto::v1::{
     service::Feature,
 };
 use lineate_state::catalog::{Catalog as Definitions, ChangeKind};
-use lineate_types::{EntityDefinition, KeyColumn, Name, ServiceDefinition, VersionedName, ViewDefinition};
+use lineate_types::{
+    EntityDefinition, KeyColumn, Name, NodeKind, NodeRef, ServiceDefinition, VersionedName, ViewDefinition,
+};
 use tonic::{Request, Response, Status};
 
 use super::Service;
@@ -121,7 +124,7 @@ impl<'a> Describer<'a> {
                 .iter()
                 .map(|feature| column(feature.name.as_str(), &feature.data_type))
                 .collect(),
-            annotations: Some(Annotations::default()),
+            annotations: Some(self.annotations(NodeKind::View, &view.project, &view.name)),
             record: record.map(|record| record.to_string()).unwrap_or_default(),
             shares_history,
         }
@@ -159,9 +162,25 @@ impl<'a> Describer<'a> {
             version: service.version,
             features,
             keys,
-            annotations: Some(Annotations::default()),
-            record: String::new(),
+            annotations: Some(self.annotations(NodeKind::Service, &service.project, &service.name)),
+            record: self.service_record(service)?,
         })
+    }
+
+    fn annotations(&self, kind: NodeKind, project: &Name, name: &Name) -> Annotations {
+        let said = self.app.node().annotations(kind, project, name);
+        Annotations {
+            owner: said.owner,
+            description: said.description,
+            tags: said.tags.into_iter().collect(),
+        }
+    }
+
+    fn service_record(&self, service: &ServiceDefinition) -> Result<String> {
+        let name = VersionedName { name: service.name.clone(), version: Some(service.version) };
+        let node = NodeRef::Named { kind: NodeKind::Service, project: Some(service.project.clone()), name };
+        let meta = self.app.node().meta().read();
+        Ok(meta.ledger().graph().resolve(&node, None, At::Newest)?.id.to_string())
     }
 }
 

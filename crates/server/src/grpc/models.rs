@@ -102,11 +102,9 @@ fn state(app: &App, project: &Name, name: &Name, version: u32) -> Result<ModelSt
 
 fn message(app: &App, state: &ModelState) -> Result<Model> {
     let draft = &state.draft;
-    let opened = |commitment: Hash| -> Result<String> {
-        let text = app.node().sealed_texts().open(Sealed(commitment))?;
-        Ok(text.unwrap_or_else(|| "(erased)".to_owned()))
-    };
-    let parameters = draft.parameters.iter().map(|(name, value)| Ok((name.clone(), opened(*value)?)));
+    // A text that is damaged says so and hides nothing else of the model.
+    let shown = |commitment: Hash| app.node().sealed_texts().shown(Sealed(commitment));
+    let parameters = draft.parameters.iter().map(|(name, value)| (name.clone(), shown(*value)));
     let (datasets, run) = {
         let meta = app.node().meta().read();
         let graph = meta.ledger().graph();
@@ -130,8 +128,8 @@ fn message(app: &App, state: &ModelState) -> Result<Model> {
         run,
         artifact_hash: draft.artifact.map(|file| file.physical.to_string()).unwrap_or_default(),
         artifact_bytes: draft.artifact.map_or(0, |file| file.bytes),
-        code: draft.code.map(opened).transpose()?.unwrap_or_default(),
-        parameters: parameters.collect::<Result<_>>()?,
+        code: draft.code.map(shown).unwrap_or_default(),
+        parameters: parameters.collect(),
         metrics: draft.metrics.iter().cloned().collect(),
         commit_time_us: state.created.0,
         aliases: state.aliases.iter().map(ToString::to_string).collect(),

@@ -95,9 +95,12 @@ pub struct AssertionDraft {
     /// `owner`, `description` or `tag`.
     #[n(3)]
     pub predicate: String,
-    /// The commitment to the text.
+    /// The commitment to the text; none withdraws what `replaces` says.
     #[n(4)]
-    pub value: Hash,
+    pub value: Option<Hash>,
+    /// The assertion that no longer holds because of this one.
+    #[n(5)]
+    pub replaces: Option<Hash>,
 }
 
 /// A file a load reads.

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use lineate_ledger::{Record, graph::At, record};
+use lineate_ledger::{
+    Record,
+    graph::At,
+    record::{self, Kind},
+};
 use lineate_storage::kv::KvBatch;
 use lineate_types::{Hash, Name, NodeKind, VersionedName, ViewDefinition};
 
@@ -12,7 +16,7 @@ use super::{
     definition_hash, layout,
     ledger_state::sealed,
 };
-use crate::{Error, Position, Result, codec};
+use crate::{Error, Position, Result, catalog::Resolved, codec};
 
 impl MetaMachine {
     pub(super) fn define(
@@ -28,6 +32,7 @@ impl MetaMachine {
                 "the catalog changed while the plan was made; nothing was applied, plan again".into(),
             ));
         }
+        let predicates = self.check_assertions(&resolved, &assertions)?;
         self.catalog.add(&resolved);
         batch.put(layout::catalog(), codec::encode(&self.catalog.version()));
         for entity in &resolved.entities {
@@ -62,8 +67,8 @@ impl MetaMachine {
             });
             self.ledger.append(&record, at.commit_time, batch)?;
         }
-        for assertion in assertions {
-            self.assert(at, agent, assertion, batch)?;
+        for (assertion, predicate) in assertions.into_iter().zip(predicates) {
+            self.assert(at, agent, assertion, predicate, batch)?;
         }
         Ok(MetaReply::Done)
     }
@@ -75,11 +80,43 @@ impl MetaMachine {
         self.view_record(before.id)
     }
 
+    /// The predicates of assertions that can be recorded once the definitions are added. Everything is checked before
+    /// anything is changed.
+    fn check_assertions(&self, resolved: &Resolved, assertions: &[AssertionDraft]) -> Result<Vec<Name>> {
+        let check = |draft: &AssertionDraft| {
+            let AssertionDraft { service, project, name, predicate, value, replaces } = draft;
+            let wanted = VersionedName { name: name.clone(), version: None };
+            let is_new = match service {
+                true => resolved.services.iter().any(|new| new.project == *project && new.name == *name),
+                false => resolved.views.iter().any(|new| new.project == *project && new.name == *name),
+            };
+            if !is_new {
+                match service {
+                    true => self.catalog.service(project, &wanted).map(|_| ())?,
+                    false => self.catalog.view(project, &wanted).map(|_| ())?,
+                }
+            }
+            match replaces {
+                Some(replaced) => self.record_of_kind(replaced, Kind::Assertion, "assertion")?,
+                None if value.is_none() => {
+                    return Err(Error::Invalid(
+                        "an assertion without a value names what it withdraws".into(),
+                    ));
+                }
+                None => {}
+            }
+            Name::new(predicate.as_str())
+                .map_err(|cause| Error::Invalid(format!("predicate of an assertion: {cause}")))
+        };
+        assertions.iter().map(check).collect()
+    }
+
     fn assert(
         &mut self,
         at: Position,
         agent: Hash,
         draft: AssertionDraft,
+        predicate: Name,
         batch: &mut KvBatch,
     ) -> Result<()> {
         let kind = if draft.service { NodeKind::Service } else { NodeKind::View };
@@ -89,14 +126,12 @@ impl MetaMachine {
             name: VersionedName { name: draft.name, version: None },
         };
         let about = self.ledger.graph().resolve(&node, None, At::Newest)?.id;
-        let predicate = Name::new(draft.predicate)
-            .map_err(|cause| Error::Invalid(format!("predicate of an assertion: {cause}")))?;
         let record = Record::Assertion(record::Assertion {
             project: draft.project,
             about,
             predicate,
-            value: Some(sealed(draft.value)),
-            replaces: None,
+            value: draft.value.map(sealed),
+            replaces: draft.replaces,
             principal: sealed(agent),
         });
         self.ledger.append(&record, at.commit_time, batch)?;

@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use lineate_state::{
     catalog::{Catalog, Plan, authored::Definitions},
     codec,
-    meta::{Define, MetaCommand, MetaMachine, MetaReply, MetaRequest},
+    meta::{AssertionDraft, Define, MetaCommand, MetaMachine, MetaReply, MetaRequest},
 };
 use lineate_storage::kv::KvBatch;
 use lineate_types::{Hash, Principal, TimestampUs};
@@ -238,4 +238,39 @@ fn unknown_fields_and_bare_views_are_refused_while_reading() {
         let error = serde_json::from_value::<Definitions>(file).expect_err(pointer).to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_refused_assertion_leaves_the_catalog_and_the_ledger_as_they_were() {
+    let mut machine = MetaMachine::default();
+    let plan = machine.catalog().plan(&read(base())).expect("plans");
+    let good = AssertionDraft {
+        service: false,
+        project: "flights".parse().expect("a name"),
+        name: "weather".parse().expect("a name"),
+        predicate: "owner".into(),
+        value: Some(Hash::of(b"owner")),
+        replaces: None,
+    };
+    let bad = [
+        AssertionDraft { name: "wether".parse().expect("a name"), ..good.clone() },
+        AssertionDraft { predicate: "Not a name".into(), ..good.clone() },
+        AssertionDraft { replaces: Some(Hash::of(b"nothing")), ..good.clone() },
+        AssertionDraft { value: None, ..good.clone() },
+    ];
+    let define = |assertions| {
+        let (catalog_version, resolved) = (plan.catalog_version, plan.resolved.clone());
+        let command = MetaCommand::Define(Define { catalog_version, resolved, assertions });
+        codec::encode(&MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command })
+    };
+    let at = lineate_state::Position { index: 1, commit_time: TimestampUs(1) };
+    for bad in bad {
+        let mut batch = KvBatch::new();
+        let reply = machine.apply(at, &define(vec![good.clone(), bad.clone()]), &mut batch).expect("applies");
+        assert!(matches!(reply, MetaReply::Refused(_)), "{bad:?}");
+        assert!(batch.is_empty(), "{bad:?}");
+        assert_eq!((machine.ledger().size(), machine.catalog().views().count()), (0, 0), "{bad:?}");
+    }
+    let reply = machine.apply(at, &define(vec![good]), &mut KvBatch::new()).expect("applies");
+    assert_eq!((reply, machine.ledger().size()), (MetaReply::Done, 3));
 }

@@ -1,0 +1,83 @@
+//! What is said beside definitions, and looking definitions up.
+
+use serde_json::{Value, json};
+
+use crate::program::Place;
+
+const FILE: &str = "definitions.yaml";
+
+/// Applies one view with these lines beside it, and gives the plan's change of the view.
+fn apply(place: &Place, beside: &str, features: &str) -> Value {
+    let text = format!(
+        "project: p\nentities:\n  - {{name: thing, keys: [{{name: id, type: int64}}]}}\nviews:\n  - name: v\n    entity: thing\n    event_time: t\n    features: [{features}]\n{beside}services:\n  - {{name: s, features: [v.a], owner: serving@example.com}}\n"
+    );
+    place.write(FILE, &text);
+    place.json(&format!("apply {FILE}"))["changes"][1].clone()
+}
+
+const ONE: &str = "{name: a, type: int64}";
+const TWO: &str = "{name: a, type: int64}, {name: b, type: int64}";
+
+fn said(place: &Place, node: &str) -> Value {
+    let shown = place.json(&format!("show {node}"));
+    json!([shown["owner"], shown["description"], shown["tags"]])
+}
+
+#[test]
+fn what_is_said_beside_a_definition_is_what_was_applied_last() {
+    let place = Place::new();
+    apply(
+        &place,
+        "    owner: one@example.com\n    description: of things\n    tags: {tier: '1', pii: 'no'}\n",
+        ONE,
+    );
+    assert_eq!(said(&place, "view:v"), json!(["one@example.com", "of things", {"tier": "1", "pii": "no"}]));
+    assert_eq!(said(&place, "service:s"), json!(["serving@example.com", null, {}]));
+
+    let change = apply(&place, "    owner: two@example.com\n    tags: {tier: '2', pii: 'no'}\n", ONE);
+    assert_eq!((&change["kind"], &change["name"]), (&json!("changed"), &json!("v@v1")));
+    let details = json!([
+        "owner: one@example.com → two@example.com",
+        "description: of things is withdrawn",
+        "tag: tier=1 → tier=2",
+    ]);
+    let sorted = |value: &Value| {
+        let mut lines: Vec<String> = value.as_array().expect("lines").iter().map(Value::to_string).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&change["details"]), sorted(&details));
+    assert_eq!(said(&place, "view:v"), json!(["two@example.com", null, {"tier": "2", "pii": "no"}]));
+
+    let back = apply(&place, "    owner: one@example.com\n    tags: {tier: '2', pii: 'no'}\n", ONE);
+    assert_eq!(back["details"], json!(["owner: two@example.com → one@example.com"]));
+    let again = apply(&place, "    owner: one@example.com\n    tags: {tier: '2', pii: 'no'}\n", ONE);
+    assert_eq!((&again["kind"], &again["details"]), (&json!("unchanged"), &json!([])));
+
+    let next = apply(&place, "    owner: one@example.com\n", TWO);
+    assert_eq!(next["name"], "v@v2");
+    assert_eq!(said(&place, "view:v@v2"), json!(["one@example.com", null, {}]), "it belongs to the name");
+    assert_eq!(said(&place, "view:v@v2"), said(&place, "view:v@v1"));
+}
+
+#[test]
+fn definitions_and_records_are_shown_with_the_ids_of_their_records() {
+    let place = Place::new();
+    assert_eq!(place.embedded(&["show"]).text(), "nothing is defined yet; `lineate apply FILE` defines\n");
+    apply(&place, "    owner: one@example.com\n", ONE);
+    let all = place.json("show");
+    let kinds: Vec<&str> =
+        all["definitions"].as_array().expect("all").iter().filter_map(|one| one["kind"].as_str()).collect();
+    assert_eq!(kinds, ["entity", "view", "service"]);
+    for node in ["view:v", "service:s"] {
+        let definition = place.json(&format!("show {node}"));
+        let id = definition["record"].as_str().expect("an id");
+        let record = place.json(&format!("show {id}"));
+        assert_eq!(record["title"], format!("{}@v1", node.replace(':', ":p/")));
+        let traced = place.json(&format!("trace {node}"));
+        assert_eq!(traced["start"], id, "the same record as in the graph");
+    }
+    assert_eq!(place.json("show service:s")["features"][0]["view"], "v@v1");
+    let text = place.embedded(&["show", "view:v"]).text();
+    assert!(text.contains("owner         one@example.com"), "{text}");
+}
