@@ -2,6 +2,7 @@
 
 mod full_disk;
 mod kill;
+mod kv_power;
 mod lagging_state;
 mod power;
 mod refusals;

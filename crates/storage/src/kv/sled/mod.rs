@@ -2,7 +2,8 @@
 //!
 //! sled's own flush is not durable on Linux, it may fail to open after a crash, it may panic over damaged files,
 //! and it loses what lies in files beside its log. Hence, invariants:
-//! - a sync is sled's flush, then an fsync of its `db` file and its directory;
+//! - a sync is sled's flush, then an fsync of its `db` file and its directory; opening syncs every file, since
+//!   sled never syncs its configuration;
 //! - no page is ever large enough to leave the log (see `SEGMENT_BYTES`): values above 48 KiB are in chunks;
 //! - each tree counts its batches, and what a sync made durable is noted beside sled: a tree that comes back
 //!   with less is corrupt;
@@ -25,7 +26,7 @@ use std::{
 };
 
 use self::{
-    open::{convert, open},
+    open::{convert, open, sync_opened},
     value::{
         CHUNK_BYTES, CHUNK_PREFIX, Chunks, HEAD_PREFIX, Head, STATE_KEY, TreeState, chunk_key, decode_chunk,
         decode_head, encode, head_key, key_of_chunk,
@@ -79,7 +80,7 @@ impl SledKv {
         let db = open(directory, options)?;
         let db_path = directory.join("db");
         let db_file = File::open(&db_path).map_err(|source| Error::io("open", db_path, source))?;
-        sync_directory(&OsDisk, directory)?;
+        sync_opened(directory)?;
         let store = Self {
             db,
             guard: Guard::new(ENGINE, directory),

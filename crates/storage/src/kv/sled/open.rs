@@ -58,6 +58,19 @@ pub(super) fn open(directory: &Path, options: &SledOptions) -> Result<::sled::Db
     open_once(&config).map_err(|refusal| refusal.into_error(directory))
 }
 
+/// Makes durable what opening wrote: sled never syncs its configuration, and refuses to open with a torn one.
+pub(super) fn sync_opened(directory: &Path) -> Result<()> {
+    let listed = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for entry in listed.map_err(|source| Error::io("list", directory, source))? {
+        let path = entry.path();
+        if path.is_file() {
+            let synced = fs::File::open(&path).and_then(|file| file.sync_all());
+            synced.map_err(|source| Error::io("sync", path, source))?;
+        }
+    }
+    sync_directory(&OsDisk, directory)
+}
+
 /// An error of sled, told apart by what to do about it.
 pub(super) fn convert(directory: &Path, error: ::sled::Error) -> Error {
     match error {
