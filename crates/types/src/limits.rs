@@ -57,6 +57,12 @@ pub const PEER_FRAME_BYTES_QUEUED: usize = 256 * 1024 * 1024;
 pub const LOG_ENTRY_BYTES: usize = 2 * COMMAND_BYTES;
 /// Bytes of one append to the Raft log, all groups together.
 pub const LOG_BATCH_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes that the files of the Raft log may take before it is cut, unless a node is opened with another bound.
+pub const LOG_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of a checkpoint that are read from, or put into, the ordered key-value store at once.
+pub const CHECKPOINT_PIECE_BYTES: usize = 256 * 1024;
+/// Bytes of changes that wait to be written to a checkpoint, above which applying waits.
+pub const CHECKPOINT_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of one key of the ordered key-value store.
 pub const KV_KEY_BYTES: usize = 6 * 1024;
 /// Bytes of one value of the ordered key-value store.

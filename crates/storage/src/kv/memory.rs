@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Bound,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{KvBatch, KvOp, OrderedKv, Visit, check_tree};
+use super::{KvBatch, KvOp, OrderedKv, Pair, Visit, add_pair, check_tree};
 use crate::{Error, Result};
 
 /// What happens to one [`OrderedKv::apply`] or [`OrderedKv::sync`].
@@ -159,6 +160,22 @@ impl OrderedKv for MemKv {
             visit(&key, &value)?;
         }
         Ok(())
+    }
+
+    fn pairs_after(&self, tree: &str, after: Option<&[u8]>, max_bytes: usize) -> Result<Vec<Pair>> {
+        let inner = self.lock();
+        inner.check_alive()?;
+        check_tree(tree)?;
+        let Some(values) = inner.visible.get(tree) else { return Ok(Vec::new()) };
+        let (mut piece, mut room) = (Vec::new(), max_bytes);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (key, value) in values.range::<[u8], _>((from, Bound::Unbounded)) {
+            inner.check_value(tree, key)?;
+            if !add_pair(&mut piece, &mut room, key, value.clone()) {
+                break;
+            }
+        }
+        Ok(piece)
     }
 
     fn sync(&self) -> Result<()> {

@@ -31,6 +31,9 @@ pub use self::{
 /// What a scan calls for each key and value; an error ends the scan and is returned.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// Puts and deletes on one tree, applied in order and atomically.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KvBatch {
@@ -75,6 +78,13 @@ pub trait OrderedKv: Send + Sync {
     /// # Errors
     /// [`Error::Corrupt`] where a stored value does not verify; whatever `visit` returns.
     fn scan(&self, tree: &str, prefix: &[u8], visit: Visit<'_>) -> Result<()>;
+
+    /// The pairs whose keys come after a key, or all from the first, ascending bytewise, until they have
+    /// `max_bytes` together; at least one where there is any. To read a large tree piece by piece.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where a stored value does not verify.
+    fn pairs_after(&self, tree: &str, after: Option<&[u8]>, max_bytes: usize) -> Result<Vec<Pair>>;
 
     /// Makes every batch applied before this call durable.
     ///
@@ -165,6 +175,13 @@ fn check_tree(tree: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Adds a pair to a piece of a tree, and tells whether the piece has room for more.
+fn add_pair(piece: &mut Vec<Pair>, room: &mut usize, key: &[u8], value: Vec<u8>) -> bool {
+    *room = room.saturating_sub(key.len() + value.len());
+    piece.push((key.to_vec(), value));
+    *room > 0
 }
 
 fn check_bytes(what: &'static str, actual: usize, limit: usize) -> Result<()> {

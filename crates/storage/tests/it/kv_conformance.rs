@@ -35,6 +35,7 @@ fn conforms(kv: &dyn OrderedKv) {
     an_unknown_tree_is_empty_and_stays_unknown(kv);
     a_batch_takes_effect_in_order(kv);
     a_scan_is_ascending_and_keeps_to_its_prefix(kv);
+    a_tree_can_be_read_piece_by_piece(kv);
     a_scan_may_be_ended_and_may_change_what_it_scans(kv);
     long_values_and_long_keys_come_back(kv);
     bounds_are_kept(kv);
@@ -71,6 +72,34 @@ fn a_scan_is_ascending_and_keeps_to_its_prefix(kv: &dyn OrderedKv) {
     assert_eq!(found(b"a\xff"), keys[4..6]);
     assert_eq!(found(b"\xff"), keys[7..]);
     assert_eq!(found(b"zz"), Vec::<Vec<u8>>::new());
+}
+
+fn a_tree_can_be_read_piece_by_piece(kv: &dyn OrderedKv) {
+    assert_eq!(kv.pairs_after("nowhere", None, 100).expect("reads"), []);
+    let long = vec![7; 100_000];
+    for number in 0..50_u8 {
+        let value = if number % 10 == 3 { &long[..] } else { b"short" };
+        kv.apply("pieces", put(&[number, number], value)).expect("applies");
+    }
+    kv.apply("pieces", put(b"", b"no key at all")).expect("applies");
+    let whole = scan(kv, "pieces", b"");
+    for max_bytes in [0, 1, 30, 100_000, usize::MAX] {
+        let mut pieces: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        loop {
+            let after = pieces.last().map(|(key, _)| key.clone());
+            let piece = kv.pairs_after("pieces", after.as_deref(), max_bytes).expect("reads");
+            let Some((_, last_value)) = piece.last() else { break };
+            let bytes: usize = piece.iter().map(|(key, value)| key.len() + value.len()).sum();
+            assert!(piece.len() == 1 || bytes - last_value.len() <= max_bytes.saturating_add(2));
+            pieces.extend(piece);
+        }
+        assert_eq!(pieces, whole, "in pieces of {max_bytes} bytes");
+    }
+    assert_eq!(
+        kv.pairs_after("pieces", Some(&[20]), 1).expect("reads"),
+        whole[21..22],
+        "a key that is not there"
+    );
 }
 
 fn a_scan_may_be_ended_and_may_change_what_it_scans(kv: &dyn OrderedKv) {

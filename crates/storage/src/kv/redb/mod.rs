@@ -20,6 +20,7 @@ mod state;
 
 use std::{
     io,
+    ops::Bound,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -38,7 +39,7 @@ use self::{
     state::TREE as STATE_TREE,
 };
 use super::{
-    KvBatch, KvOp, KvReport, OrderedKv, Visit, check_tree,
+    KvBatch, KvOp, KvReport, OrderedKv, Pair, Visit, add_pair, check_tree,
     envelope::{WHOLE, corrupt, seal, unseal},
     guard::{Guard, close},
     quarantine::open_or_move_aside,
@@ -221,6 +222,24 @@ impl OrderedKv for RedbKv {
             visit(key.value(), read(tree, key.value(), stored.value())?)?;
         }
         Ok(())
+    }
+
+    fn pairs_after(&self, tree: &str, after: Option<&[u8]>, max_bytes: usize) -> Result<Vec<Pair>> {
+        self.guard.check_alive()?;
+        check_tree(tree)?;
+        let Some(table) = self.table(tree)? else { return Ok(Vec::new()) };
+        let failed = |error: StorageError| convert(self.guard.directory(), error);
+        let (mut piece, mut room) = (Vec::new(), max_bytes);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = || table.range::<&[u8]>((from, Bound::Unbounded)).map_err(failed);
+        let mut pairs = self.guard.run(range)?;
+        while let Some((key, stored)) = self.guard.run(|| pairs.next().transpose().map_err(failed))? {
+            let value = read(tree, key.value(), stored.value())?.to_vec();
+            if !add_pair(&mut piece, &mut room, key.value(), value) {
+                break;
+            }
+        }
+        Ok(piece)
     }
 
     fn sync(&self) -> Result<()> {

@@ -21,6 +21,7 @@ mod value;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    ops::Bound,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -33,7 +34,7 @@ use self::{
     },
 };
 use super::{
-    KvBatch, KvOp, KvReport, OrderedKv, Visit, check_tree,
+    KvBatch, KvOp, KvReport, OrderedKv, Pair, Visit, add_pair, check_tree,
     envelope::corrupt,
     guard::{Guard, caught, close},
     quarantine::{open_or_move_aside, sync_directory},
@@ -334,6 +335,27 @@ impl OrderedKv for SledKv {
             }
         }
         Ok(())
+    }
+
+    fn pairs_after(&self, tree: &str, after: Option<&[u8]>, max_bytes: usize) -> Result<Vec<Pair>> {
+        self.guard.check_alive()?;
+        check_tree(tree)?;
+        let Some(found) = self.tree(tree) else { return Ok(Vec::new()) };
+        let (mut piece, mut room) = (Vec::new(), max_bytes);
+        let from = after.map_or(Bound::Included(vec![HEAD_PREFIX]), |key| Bound::Excluded(head_key(key)));
+        let mut pairs = found.range((from, Bound::Excluded(vec![HEAD_PREFIX + 1])));
+        while let Some((stored_key, stored)) = self.guarded(|| pairs.next().transpose())? {
+            let Some((&HEAD_PREFIX, key)) = stored_key.split_first() else { continue };
+            let value = match decode_head(tree, &stored_key, &stored)? {
+                Head::Whole(value) => Some(value.to_vec()),
+                Head::Chunked(_) => self.read(tree, &found, key)?,
+            };
+            let Some(value) = value else { continue };
+            if !add_pair(&mut piece, &mut room, key, value) {
+                break;
+            }
+        }
+        Ok(piece)
     }
 
     fn sync(&self) -> Result<()> {

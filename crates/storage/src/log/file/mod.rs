@@ -116,6 +116,11 @@ impl FileLog {
         Ok((log, found.report))
     }
 
+    /// Bytes its files take on the disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.read_shared().bytes_on_disk()
+    }
+
     fn check_alive(&self) -> Result<()> {
         match self.poison.get() {
             Some(reason) => Err(Error::Poisoned { store: "the raft log", reason: reason.clone() }),

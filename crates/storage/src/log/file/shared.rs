@@ -54,6 +54,10 @@ impl Shared {
         (!needed && *sequence != writing).then(|| file.clone())
     }
 
+    pub(super) fn bytes_on_disk(&self) -> u64 {
+        self.files.values().map(|file| file.file_bytes).sum()
+    }
+
     pub(super) fn add_file(&mut self, file: LogFile) {
         self.live.insert(file.sequence, Live::default());
         self.files.insert(file.sequence, file);
