@@ -5,7 +5,8 @@
 //!   store and a server run the same code and print the same;
 //! - standard output carries the answer, in text or as one JSON document (rows: one object a line), nothing else;
 //!   progress, logs and errors go to standard error;
-//! - the exit code is 0 for done, 1 for failed or not verified, 2 for a wrong command line.
+//! - the exit code is 0 for done, 1 for failed or not verified, 2 for a wrong command line,
+//!   130 for interrupted.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     match command::run(cli) {
         Ok(command::Outcome::Done) => ExitCode::SUCCESS,
         Ok(command::Outcome::NotVerified) => ExitCode::FAILURE,
+        Ok(command::Outcome::Interrupted) => ExitCode::from(command::INTERRUPTED),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             output::failure::print(&error, format);

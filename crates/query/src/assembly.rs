@@ -63,6 +63,7 @@ impl<'a> Assembly<'a> {
             if window.is_empty() {
                 return Ok(());
             }
+            self.worker.report(phase, done, self.rows)?;
             let joined = join(self.worker, &self.keys(&window)?)?;
             let mut start = 0;
             for batch in window {
@@ -70,7 +71,7 @@ impl<'a> Assembly<'a> {
                 start = rows.end;
                 done += batch.num_rows() as u64;
                 take(&beside(&self.output, &batch, &joined.rows(&self.worker.plan, rows)?)?)?;
-                self.worker.report(phase, done, Some(self.rows));
+                self.worker.report(phase, done, self.rows)?;
             }
         }
     }

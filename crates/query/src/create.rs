@@ -1,14 +1,16 @@
 //! Making a training set.
 
 use lineate_node::{
-    Node, ServicePlan, Snapshot, Upload,
+    Caller, Node, ServicePlan, Snapshot, Upload,
     api::{OnProgress, Progress, Versioned},
 };
 use lineate_segment::intake::{ForeignFile, SpineIntake};
 use lineate_state::meta::{ColumnDraft, CreateDataset, FileDraft, MetaCommand, SpineDraft};
-use lineate_types::{Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName, limits};
+use lineate_types::{
+    ErrorKind, HasKind, Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName, limits,
+};
 
-use crate::{Result, assembly::Assembly, columns::ColumnHashes, files::TableWriter};
+use crate::{Error, Result, assembly::Assembly, columns::ColumnHashes, files::TableWriter};
 
 /// Rows of one stored file of a training set.
 const FILE_ROWS: u64 = 4 * 1024 * 1024;
@@ -47,7 +49,7 @@ pub struct DatasetReport {
 }
 
 /// Makes a training set: stores the spine, joins it with the service at the snapshot, stores and records the
-/// result.
+/// result. A caller who goes away before the result is recorded leaves nothing.
 ///
 /// # Errors
 /// The spine does not fit the service, or a segment is damaged; nothing is recorded then.
@@ -57,39 +59,52 @@ pub async fn create(
     request: DatasetRequest,
     progress: OnProgress,
 ) -> Result<DatasetReport> {
+    let (maker, principal) = (node.clone(), principal.clone());
+    node.work(|caller| async move { make(&maker, &principal, request, progress, caller).await }).await
+}
+
+async fn make(
+    node: &Node,
+    principal: &Principal,
+    request: DatasetRequest,
+    progress: OnProgress,
+    caller: Caller,
+) -> Result<DatasetReport> {
     let plan = node.service_plan(request.project.as_ref(), &request.service)?;
     let upload = node.uploads().take(request.spine)?;
     let intake = spine_intake(&plan, &request.time_column)?;
+    progress(Progress { phase: "taking a snapshot", done: 0, total: None, unit: "" });
     let snapshot = node.snapshot(principal, request.snapshot, &histories(&plan)).await?;
-    let worker = Worker {
-        node: node.clone(),
-        plan,
-        snapshot,
-        mode: request.mode,
-        window_rows: request.window_rows.clamp(1, limits::TRAINING_WINDOW_ROWS),
-        progress,
+    let window_rows = request.window_rows.clamp(1, limits::TRAINING_WINDOW_ROWS);
+    let (mode, progress) = (request.mode, progress.clone());
+    let worker = Worker { node: node.clone(), plan, snapshot, mode, window_rows, progress, caller };
+    let working = tokio::task::spawn_blocking(move || {
+        let mut stored = Vec::new();
+        let draft = worker.draft(request, &intake, &upload, &mut stored);
+        (draft, stored, worker)
+    });
+    let (draft, stored, worker) = working.await?;
+    let recorded = match draft {
+        Ok(draft) => record(&worker, principal, draft).await,
+        Err(error) => Err(error),
     };
-    let (spine_path, time_column) = (request.spine_path.clone(), request.time_column.clone());
-    let (draft, _snapshot) = tokio::task::spawn_blocking(move || -> Result<_> {
-        let spine = worker.store_spine(&intake, &upload, &spine_path, &time_column)?;
-        let (columns, files) = worker.store_output(&spine)?;
-        let draft = CreateDataset {
-            project: worker.plan.service.project.clone(),
-            name: request.name,
-            service: worker.plan.service.name.clone(),
-            service_version: worker.plan.service.version,
-            mode: worker.mode,
-            snapshot: worker.snapshot.at(),
-            rows: spine.rows,
-            spine,
-            columns,
-            files,
-        };
-        Ok((draft, worker.snapshot))
-    })
-    .await??;
+    // Where nobody knows what became of the record, it may name them.
+    let is_unknown = |error: &Error| {
+        error.kind() == ErrorKind::Unavailable
+            && !matches!(error, Error::Node(lineate_node::Error::Cancelled))
+    };
+    if recorded.as_ref().is_err_and(|error| !is_unknown(error)) {
+        node.give_up_blobs(stored);
+    }
+    recorded
+}
+
+async fn record(worker: &Worker, principal: &Principal, draft: CreateDataset) -> Result<DatasetReport> {
+    worker.caller.check()?;
+    (worker.progress)(Progress { phase: "recording", done: 0, total: None, unit: "" });
     let command = MetaCommand::CreateDataset(draft.clone());
-    let versioned = node.versioned(principal, command, draft.project.clone(), draft.name.clone()).await?;
+    let (project, name) = (draft.project.clone(), draft.name.clone());
+    let versioned = worker.node.versioned(principal, command, project, name).await?;
     Ok(DatasetReport { versioned, draft })
 }
 
@@ -116,9 +131,35 @@ pub(crate) struct Worker {
     pub(crate) mode: Option<MatchMode>,
     pub(crate) window_rows: usize,
     pub(crate) progress: OnProgress,
+    pub(crate) caller: Caller,
 }
 
 impl Worker {
+    /// Stores the spine and the output, and says what to record. `stored` are the blobs, also where it fails.
+    fn draft(
+        &self,
+        request: DatasetRequest,
+        intake: &SpineIntake,
+        upload: &Upload,
+        stored: &mut Vec<Hash>,
+    ) -> Result<CreateDataset> {
+        let spine = self.store_spine(intake, upload, &request.spine_path, &request.time_column)?;
+        stored.push(spine.physical);
+        let (columns, files) = self.store_output(&spine, stored)?;
+        Ok(CreateDataset {
+            project: self.plan.service.project.clone(),
+            name: request.name,
+            service: self.plan.service.name.clone(),
+            service_version: self.plan.service.version,
+            mode: self.mode,
+            snapshot: self.snapshot.at(),
+            rows: spine.rows,
+            spine,
+            columns,
+            files,
+        })
+    }
+
     fn store_spine(
         &self,
         intake: &SpineIntake,
@@ -126,17 +167,18 @@ impl Worker {
         path: &str,
         time_column: &str,
     ) -> Result<SpineDraft> {
-        let batches = intake.open(&ForeignFile::open_as(upload.path(), path)?)?;
+        let mut batches = intake.open(&ForeignFile::open_as(upload.path(), path)?)?;
         let schema = batches.schema().clone();
         let mut writer = TableWriter::new(self.node.blobs().as_ref(), schema.clone())?;
         let mut hashes = ColumnHashes::new(&schema)?;
-        let mut rows = 0;
-        for batch in batches {
+        let total = Some(upload.info.bytes);
+        while let Some(batch) = batches.next() {
+            self.caller.check()?;
             let batch = batch?;
-            rows += batch.num_rows() as u64;
             hashes.update(&batch)?;
             writer.push(&batch)?;
-            self.report("store spine", rows, None);
+            let done = batches.bytes_read();
+            (self.progress)(Progress { phase: "storing the spine", done, total, unit: "bytes" });
         }
         let (info, rows) = writer.finish()?;
         Ok(SpineDraft {
@@ -149,14 +191,24 @@ impl Worker {
     }
 
     /// Joins, hashes and stores the whole training set.
-    fn store_output(&self, spine: &SpineDraft) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
+    fn store_output(
+        &self,
+        spine: &SpineDraft,
+        stored: &mut Vec<Hash>,
+    ) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
         let assembly = Assembly::open(self, spine)?;
         let schema = assembly.schema().clone();
         let blobs = self.node.blobs().as_ref();
         let mut hashes = ColumnHashes::new(&schema)?;
         let mut files = Vec::new();
         let mut writer: Option<TableWriter> = None;
-        assembly.run("store training set", |batch| {
+        let mut end = |table: TableWriter| -> Result<()> {
+            let (info, rows) = table.finish()?;
+            stored.push(info.hash);
+            files.push(FileDraft { physical: info.hash, bytes: info.bytes, rows });
+            Ok(())
+        };
+        assembly.run("joining and storing", |batch| {
             hashes.update(batch)?;
             let table = match writer.as_mut() {
                 Some(table) => table,
@@ -166,24 +218,25 @@ impl Worker {
             if table.rows() >= FILE_ROWS
                 && let Some(full) = writer.take()
             {
-                files.push(file(full)?);
+                end(full)?;
             }
             Ok(())
         })?;
         if let Some(rest) = writer {
-            files.push(file(rest)?);
+            end(rest)?;
         }
         Ok((hashes.finish(), files))
     }
 
-    pub(crate) fn report(&self, phase: &'static str, done: u64, total: Option<u64>) {
-        (self.progress)(Progress { phase, done, total, unit: "rows" });
+    /// Says how many rows are done, to a caller who is still there.
+    ///
+    /// # Errors
+    /// The caller went away.
+    pub(crate) fn report(&self, phase: &'static str, done: u64, total: u64) -> Result<()> {
+        self.caller.check()?;
+        (self.progress)(Progress { phase, done, total: Some(total), unit: "rows" });
+        Ok(())
     }
-}
-
-fn file(writer: TableWriter) -> Result<FileDraft> {
-    let (info, rows) = writer.finish()?;
-    Ok(FileDraft { physical: info.hash, bytes: info.bytes, rows })
 }
 
 /// Names a stored blob in messages.

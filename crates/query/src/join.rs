@@ -74,6 +74,7 @@ fn join_view(
         if part.keys().is_empty() {
             continue;
         }
+        worker.caller.check()?;
         let runs = snapshot.runs(plan.view.history, shard)?;
         let run_keys = runs.iter().map(|run| run.keys()).collect::<lineate_segment::Result<Vec<_>>>()?;
         let winners = match_runs(run_keys.iter().map(AsRef::as_ref), &part, &cut);

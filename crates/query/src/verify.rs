@@ -1,6 +1,6 @@
 //! Verifying a training set: the join is run again from the segments, and every hash compared.
 
-use lineate_node::{Node, api::OnProgress};
+use lineate_node::{Caller, Node, api::OnProgress};
 use lineate_state::meta::{ColumnDraft, DatasetState};
 use lineate_types::{Hash, Name, Principal, VersionedName, limits};
 
@@ -66,6 +66,18 @@ pub async fn verify(
 ) -> Result<VerifyReport> {
     let project = node.meta().read().catalog().project(project).map_err(lineate_node::Error::from)?;
     let dataset = node.dataset(&project, name)?;
+    let (verifier, principal) = (node.clone(), principal.clone());
+    node.work(|caller| async move { check(&verifier, &principal, dataset, progress, caller).await }).await
+}
+
+async fn check(
+    node: &Node,
+    principal: &Principal,
+    dataset: DatasetState,
+    progress: OnProgress,
+    caller: Caller,
+) -> Result<VerifyReport> {
+    let project = dataset.draft.project.clone();
     let service =
         VersionedName { name: dataset.draft.service.clone(), version: Some(dataset.draft.service_version) };
     let plan = node.service_plan(Some(&project), &service)?;
@@ -77,6 +89,7 @@ pub async fn verify(
         mode: dataset.draft.mode,
         window_rows: limits::TRAINING_WINDOW_ROWS,
         progress,
+        caller,
     };
     tokio::task::spawn_blocking(move || {
         let columns = worker.recompute(&dataset)?;
@@ -96,11 +109,12 @@ pub async fn verify(
             .draft
             .files
             .iter()
-            .map(|file| FileCheck {
-                physical: file.physical,
-                fault: worker.node.blobs().verify(&file.physical).err().map(|error| error.to_string()),
+            .map(|file| {
+                worker.caller.check()?;
+                let fault = worker.node.blobs().verify(&file.physical).err().map(|error| error.to_string());
+                Ok(FileCheck { physical: file.physical, fault })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let verified =
             columns.iter().all(ColumnCheck::is_equal) && files.iter().all(|file| file.fault.is_none());
         Ok(VerifyReport { dataset, columns, files, verified })
@@ -118,7 +132,7 @@ impl Worker {
             .map_err(|error| Error::Spine(format!("{}: {error}", blob_name(&spine.physical))))?;
         let assembly = Assembly::open(self, spine)?;
         let mut hashes = ColumnHashes::new(assembly.schema())?;
-        assembly.run("recompute", |batch| hashes.update(batch))?;
+        assembly.run("joining again", |batch| hashes.update(batch))?;
         Ok(hashes.finish())
     }
 }

@@ -18,6 +18,7 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use lineate_client::Client;
 
 use crate::{
     cli::{Cli, Global},
@@ -71,7 +72,12 @@ pub(crate) enum Outcome {
     Done,
     /// It looked, and what it looked at is not as it should be.
     NotVerified,
+    /// It was interrupted, and ended in order.
+    Interrupted,
 }
+
+/// The exit code of an interrupted command, as shells count it: 128 and the signal's number.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Runs a command line.
 pub(crate) fn run(cli: Cli) -> Result<Outcome, Error> {
@@ -95,23 +101,43 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
     telemetry::quiet();
     let target = target(global)?;
     let session = Session::open(target).await?;
-    let client = session.client();
-    let outcome = match command {
-        Command::Apply(arguments) => apply::run(arguments, client, &mut output).await,
-        Command::Show(arguments) => show::run(arguments, client, &mut output).await,
-        Command::Ingest(arguments) => ingest::run(arguments, client, &mut output).await,
-        Command::Push(arguments) => push::run(arguments, client, &mut output).await,
-        Command::Get(arguments) => get::run(arguments, client, &mut output).await,
-        Command::Dataset(command) => dataset::run(command, client, &mut output).await,
-        Command::Model(command) => model::run(command, client, &mut output).await,
-        Command::Trace(arguments) => trace::run(arguments, client, &mut output).await,
-        Command::Diff(arguments) => diff::run(arguments, client, &mut output).await,
-        Command::Verify(arguments) => verify::run(arguments, client, &mut output).await,
-        Command::Cluster(command) => cluster::run(command, client, &mut output).await,
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => Ok(Outcome::Done),
+    let outcome = tokio::select! {
+        outcome = perform(command, session.client(), &mut output) => outcome,
+        () = interrupted() => Ok(Outcome::Interrupted),
     };
     session.close().await?;
     outcome
+}
+
+/// Waits for an interrupt from the terminal. The command is dropped then, which a node takes for a caller who went
+/// away, and a store in this process is closed in order; a second interrupt ends the process where it stands.
+async fn interrupted() {
+    // Without a handler the first interrupt ends the process, as it does any other.
+    if tokio::signal::ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(INTERRUPTED.into());
+        }
+    });
+}
+
+async fn perform(command: Command, client: &Client, output: &mut Output) -> Result<Outcome, Error> {
+    match command {
+        Command::Apply(arguments) => apply::run(arguments, client, output).await,
+        Command::Show(arguments) => show::run(arguments, client, output).await,
+        Command::Ingest(arguments) => ingest::run(arguments, client, output).await,
+        Command::Push(arguments) => push::run(arguments, client, output).await,
+        Command::Get(arguments) => get::run(arguments, client, output).await,
+        Command::Dataset(command) => dataset::run(command, client, output).await,
+        Command::Model(command) => model::run(command, client, output).await,
+        Command::Trace(arguments) => trace::run(arguments, client, output).await,
+        Command::Diff(arguments) => diff::run(arguments, client, output).await,
+        Command::Verify(arguments) => verify::run(arguments, client, output).await,
+        Command::Cluster(command) => cluster::run(command, client, output).await,
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => Ok(Outcome::Done),
+    }
 }
 
 /// The directory of a command that works on a store in this process only.

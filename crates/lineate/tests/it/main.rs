@@ -4,6 +4,7 @@
 
 mod errors;
 mod help;
+mod interrupt;
 mod job;
 mod program;
 mod serve;

@@ -56,6 +56,12 @@ pub(crate) fn run_in(directory: &Path, arguments: &[&str], input: &str) -> Run {
     }
 }
 
+/// Starts the program in a directory, without any input.
+pub(crate) fn spawn_in(directory: &Path, arguments: &[&str]) -> Child {
+    let mut command = command(directory, arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("starts")
+}
+
 fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lineate"));
     command.args(arguments).current_dir(directory);

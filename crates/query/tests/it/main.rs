@@ -1,5 +1,6 @@
 //! Training sets through a real node: real log, real kv, real blobs, in a temporary directory.
 
+mod cut_off;
 mod flights;
 mod online;
 mod store;

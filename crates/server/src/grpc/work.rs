@@ -18,7 +18,8 @@ pub(crate) type Events<Event> = Pin<Box<dyn Stream<Item = Result<Event, Status>>
 /// Progress messages that wait to be sent; more are left out, since the next one says more.
 const WAITING: usize = 16;
 
-/// Runs heavy work and streams how it goes. It has a place among the few that run at once.
+/// Runs heavy work and streams how it goes. It has a place among the few that run at once, which whoever can
+/// still report progress holds: work ends a little after its caller left.
 pub(crate) fn run<Event, Output, Work, Working>(
     app: &App,
     work: Work,
@@ -36,6 +37,7 @@ where
     let progress: OnProgress = {
         let sender = sender.clone();
         Arc::new(move |progress| {
+            let _place = &permit;
             // A full queue loses a line of progress, never the result.
             let _ = sender.try_send(Ok(on_progress(message(progress))));
         })
@@ -44,11 +46,10 @@ where
     let task = async move {
         let ended = tokio::select! {
             ended = working => ended,
-            // The caller is gone: the work is dropped, and leaves nothing behind.
+            // The caller is gone: the work is dropped, which tells it to end and leave nothing behind.
             () = sender.closed() => return,
         };
-        // A caller that is slow to read holds nobody's place.
-        drop(permit);
+        // The work is over, and its place free, also where the caller is slow to read this.
         let _ = sender.send(ended.map(on_end).map_err(Status::from)).await;
     };
     tokio::spawn(task.in_current_span());
