@@ -117,6 +117,8 @@ pub const TRACE_NODES: usize = 10_000;
 pub const RECORD_BYTES: usize = 6 * 1024 * 1024;
 /// Inputs one ledger record may name.
 pub const RECORD_EDGES: usize = 65_536;
+/// Loads and seals that a training set names one by one; more are named in collections of as many.
+pub const COLLECTION_MEMBERS: usize = 4_096;
 /// Bytes of a short text in a ledger record: the name of a column, parameter or metric, or a metric's value.
 pub const RECORD_LABEL_BYTES: usize = 1_024;
 /// Bytes of one sealed text: an owner, a path, a parameter.

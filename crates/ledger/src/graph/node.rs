@@ -7,7 +7,7 @@ use lineate_types::{Hash, Name, NodeKind, TimestampUs};
 use super::Graph;
 use crate::{
     Error, Result,
-    record::{Assertion, Evaluation, Kind, Load, Promotion, Record, Run, Seal},
+    record::{Assertion, Collection, Evaluation, Kind, Load, Promotion, Record, Run, Seal},
 };
 
 /// A record in the graph, or an agent.
@@ -31,7 +31,8 @@ pub struct Node {
     pub version: Option<u32>,
     /// The rows it stands for.
     pub rows: Option<u64>,
-    /// What tells it from others of its kind that have no name: a seal's shard, an assertion's predicate.
+    /// What tells it from others of its kind that have no name: a seal's shard, an assertion's predicate,
+    /// the size of a collection.
     pub detail: Option<String>,
 }
 
@@ -133,6 +134,9 @@ impl Graph {
         let detail = match record {
             Record::Seal(Seal { shard, .. }) => Some(format!("shard {shard}")),
             Record::Assertion(Assertion { predicate, .. }) => Some(predicate.to_string()),
+            Record::Collection(Collection { members, .. }) => {
+                Some(format!("of {} inputs", grouped(members.len() as u64)))
+            }
             _ => None,
         };
         let node = Node {

@@ -2,7 +2,7 @@
 
 use lineate_types::limits;
 
-use super::{Assertion, Dataset, Evaluation, Load, Record, Run, Seal, Service};
+use super::{Assertion, Collection, Dataset, Evaluation, Load, Record, Run, Seal, Service};
 use crate::{Error, Result};
 
 /// Checks a record.
@@ -52,6 +52,12 @@ pub(super) fn record(record: &Record) -> Result<()> {
         }
         Record::Assertion(Assertion { value: None, replaces: None, .. }) => {
             return invalid("it has no value and withdraws nothing; expected one of them".to_owned());
+        }
+        Record::Collection(Collection { members, .. }) => {
+            edges("collection", members.len())?;
+            if members.is_empty() {
+                return invalid("it has no member".to_owned());
+            }
         }
         Record::Source(_)
         | Record::View(_)

@@ -98,7 +98,8 @@ pub struct Dataset {
     /// The version of the point-in-time contract.
     #[n(8)]
     pub contract_version: u32,
-    /// The records of the loads and seals of these views that were readable at the snapshot.
+    /// The records of the loads and seals of these views that were readable at the snapshot, or of collections of
+    /// them.
     #[n(9)]
     pub inputs: BTreeSet<Hash>,
     /// The rows.

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fmt};
 
 use lineate_types::Hash;
 
-use super::{Assertion, Dataset, Evaluation, Kind, Load, Model, Promotion, Record, Run, Seal, Service, View};
+use super::{
+    Assertion, Collection, Dataset, Evaluation, Kind, Load, Model, Promotion, Record, Run, Seal, Service,
+    View,
+};
 
 /// How a record relates to one it names. The direction is always from the later record to the earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,11 +104,12 @@ pub(crate) const fn allowed(kind: Kind, role: Role) -> Option<&'static [Kind]> {
         (Kind::Load | Kind::Seal, Role::SpecializationOf) => Some(&[Kind::View]),
         (Kind::Load, Role::WasDerivedFrom) => Some(&[Kind::Source]),
         (Kind::Dataset, Role::HadPlan) => Some(&[Kind::Service, Kind::View]),
-        (Kind::Dataset, Role::WasDerivedFrom) => Some(&[Kind::Load, Kind::Seal]),
+        (Kind::Dataset, Role::WasDerivedFrom) => Some(&[Kind::Load, Kind::Seal, Kind::Collection]),
         (Kind::Model, Role::WasGeneratedBy) => Some(&[Kind::Run]),
         (Kind::Evaluation, Role::Used) => Some(&[Kind::Model, Kind::Dataset]),
         (Kind::Promotion, Role::Used | Role::Invalidated) => Some(&[Kind::Model]),
         (Kind::Assertion, Role::WasRevisionOf) => Some(&[Kind::Assertion]),
+        (Kind::Collection, Role::HadMember) => Some(&[Kind::Load, Kind::Seal]),
         _ => None,
     }
 }
@@ -151,6 +155,9 @@ pub(super) fn of(record: &Record) -> Vec<Edge> {
         Record::Assertion(Assertion { about, replaces, .. }) => {
             add(Role::About, *about);
             replaces.iter().for_each(|replaced| add(Role::WasRevisionOf, *replaced));
+        }
+        Record::Collection(Collection { members, .. }) => {
+            members.iter().for_each(|member| add(Role::HadMember, *member));
         }
     }
     if let Some(principal) = record.principal() {

@@ -29,11 +29,13 @@ pub enum Kind {
     Promotion,
     /// Something said about another record: an owner, a tag, an approval.
     Assertion,
+    /// Loads and seals that training sets name together.
+    Collection,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Source,
         Self::View,
         Self::Service,
@@ -45,6 +47,7 @@ impl Kind {
         Self::Evaluation,
         Self::Promotion,
         Self::Assertion,
+        Self::Collection,
     ];
 
     /// The word in the bytes of records and entries.
@@ -61,6 +64,7 @@ impl Kind {
             Self::Evaluation => "evaluation",
             Self::Promotion => "promotion",
             Self::Assertion => "assertion",
+            Self::Collection => "collection",
         }
     }
 
@@ -78,6 +82,7 @@ impl Kind {
             Self::Evaluation => "lineate 2026 record evaluation v1",
             Self::Promotion => "lineate 2026 record promotion v1",
             Self::Assertion => "lineate 2026 record assertion v1",
+            Self::Collection => "lineate 2026 record collection v1",
         }
     }
 
@@ -93,7 +98,7 @@ impl Kind {
             Self::Model => Some(NodeKind::Model),
             Self::Evaluation => Some(NodeKind::Eval),
             Self::Promotion => Some(NodeKind::Deployment),
-            Self::Seal | Self::Assertion => None,
+            Self::Seal | Self::Assertion | Self::Collection => None,
         }
     }
 

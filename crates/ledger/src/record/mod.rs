@@ -8,6 +8,7 @@
 
 mod assertion;
 mod check;
+mod collection;
 mod dataset;
 mod definition;
 mod edge;
@@ -17,6 +18,7 @@ mod model;
 mod rows;
 
 pub use assertion::Assertion;
+pub use collection::Collection;
 pub use dataset::{Column, Dataset, File, Spine, SpineColumn};
 pub use definition::{Service, View};
 pub(crate) use edge::allowed;
@@ -49,6 +51,7 @@ pub enum Record {
     Evaluation(Evaluation),
     Promotion(Promotion),
     Assertion(Assertion),
+    Collection(Collection),
 }
 
 /// Runs an expression with the fields of whatever kind of record it is.
@@ -66,6 +69,7 @@ macro_rules! with_fields {
             $crate::record::Record::Evaluation($fields) => $body,
             $crate::record::Record::Promotion($fields) => $body,
             $crate::record::Record::Assertion($fields) => $body,
+            $crate::record::Record::Collection($fields) => $body,
         }
     };
 }
@@ -110,6 +114,7 @@ impl Record {
             Self::Evaluation(_) => Kind::Evaluation,
             Self::Promotion(_) => Kind::Promotion,
             Self::Assertion(_) => Kind::Assertion,
+            Self::Collection(_) => Kind::Collection,
         }
     }
 
@@ -144,7 +149,7 @@ impl Record {
             | Self::Evaluation(Evaluation { principal, .. })
             | Self::Promotion(Promotion { principal, .. })
             | Self::Assertion(Assertion { principal, .. }) => Some(*principal),
-            Self::Source(_) | Self::View(_) | Self::Service(_) | Self::Seal(_) => None,
+            Self::Source(_) | Self::View(_) | Self::Service(_) | Self::Seal(_) | Self::Collection(_) => None,
         }
     }
 
@@ -212,6 +217,7 @@ impl<'b, C> Decode<'b, C> for Record {
             Kind::Evaluation => Self::Evaluation(d.decode_with(ctx)?),
             Kind::Promotion => Self::Promotion(d.decode_with(ctx)?),
             Kind::Assertion => Self::Assertion(d.decode_with(ctx)?),
+            Kind::Collection => Self::Collection(d.decode_with(ctx)?),
         })
     }
 }

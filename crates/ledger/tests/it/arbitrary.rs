@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lineate_ledger::{
     Record, Sealed,
     record::{
-        Artifact, Assertion, Column, Dataset, Evaluation, File, Format, Load, LoadSegment, Model, Promotion,
-        Run, Seal, Service, Source, Spine, SpineColumn, View,
+        Artifact, Assertion, Collection, Column, Dataset, Evaluation, File, Format, Load, LoadSegment, Model,
+        Promotion, Run, Seal, Service, Source, Spine, SpineColumn, View,
     },
 };
 use lineate_types::{Hash, MatchMode, Name, ShardId, TimestampUs, WriterId};
@@ -205,6 +205,10 @@ fn assertion() -> impl Strategy<Value = Record> {
     )
 }
 
+fn collected() -> impl Strategy<Value = Record> {
+    (name(), hashes(1)).prop_map(|(project, members)| Record::Collection(Collection { project, members }))
+}
+
 /// Any valid record.
 pub(crate) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
@@ -219,5 +223,6 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         evaluation(),
         promotion(),
         assertion(),
+        collected(),
     ]
 }

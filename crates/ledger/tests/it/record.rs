@@ -116,6 +116,8 @@ fn edges_are_the_inputs_in_the_order_of_the_fields_and_the_agent_last() {
         promotion was_associated_with an agent
         assertion about view
         assertion was_attributed_to an agent
+        collection had_member seal
+        collection had_member load
     "#]]
     .assert_eq(&text);
 }
@@ -134,6 +136,7 @@ fn records_that_contradict_themselves_are_refused() {
     let broken: Vec<(&str, Record)> = vec![
         ("version 0", samples::view("weather", 0, None)),
         ("a service without views", samples::service(1, &[])),
+        ("a collection of nothing", samples::collection(&[])),
         (
             "tombstones beyond the rows",
             edited(samples::load(1, id, &[]), |record| {

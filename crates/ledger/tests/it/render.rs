@@ -50,9 +50,11 @@ fn a_tree_downwards_shows_what_came_from_a_node() {
         │     ├─ run:flights/train@v1  b3:2d3a8955583e  …
         │     └─ eval:flights/delay_model@v2  b3:8162fc869f90
         ├─ load:flights/l17  100 rows  b3:ced0f8a6bb17
-        │  └─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
+        │  ├─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
+        │  └─ collection of 2 inputs  b3:046e4427cf70
         ├─ seal shard 5  30 rows  b3:c146b0520c78
-        │  └─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
+        │  ├─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
+        │  └─ collection of 2 inputs  b3:046e4427cf70  (↑ seen above)
         ├─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
         └─ assertion owner  b3:7448a7a3bb86
     "#]]
@@ -155,7 +157,7 @@ fn the_json_form_has_all_there_is() {
         {
           "start": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
           "direction": "up",
-          "size": 11,
+          "size": 12,
           "root": null,
           "complete": true,
           "cursor": null,

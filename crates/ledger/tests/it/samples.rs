@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lineate_ledger::{
     Record, Sealed, SealedText,
     record::{
-        Artifact, Assertion, Column, Dataset, Evaluation, File, Format, Load, LoadSegment, Model, Promotion,
-        Run, Seal, Service, Source, Spine, SpineColumn, View,
+        Artifact, Assertion, Collection, Column, Dataset, Evaluation, File, Format, Load, LoadSegment, Model,
+        Promotion, Run, Seal, Service, Source, Spine, SpineColumn, View,
     },
 };
 use lineate_types::{Hash, MatchMode, Name, ShardId, TimestampUs, WriterId};
@@ -180,6 +180,10 @@ pub(crate) fn assertion(about: Hash, predicate: &str, value: &str) -> Record {
     })
 }
 
+pub(crate) fn collection(members: &[Hash]) -> Record {
+    Record::Collection(Collection { project: flights(), members: members.iter().copied().collect() })
+}
+
 /// One record of every kind, each after what it names, with a word for each.
 pub(crate) fn story() -> Vec<(&'static str, Record)> {
     let source = source("s3://bucket/weather.parquet");
@@ -193,6 +197,9 @@ pub(crate) fn story() -> Vec<(&'static str, Record)> {
     let evaluation = evaluation(model.id(), Some(dataset.id()));
     let promotion = promotion(model.id(), None);
     let assertion = assertion(view.id(), "owner", "ops@example.com");
-    let records = [source, view, service, load, seal, dataset, run, model, evaluation, promotion, assertion];
+    let collection = collection(&[load.id(), seal.id()]);
+    let records = [
+        source, view, service, load, seal, dataset, run, model, evaluation, promotion, assertion, collection,
+    ];
     records.into_iter().map(|record| (record.kind().as_str(), record)).collect()
 }

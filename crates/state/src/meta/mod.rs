@@ -3,6 +3,7 @@
 mod command;
 mod define;
 mod definition_hash;
+mod inputs;
 mod layout;
 mod ledger_state;
 mod load;
@@ -164,23 +165,6 @@ impl MetaMachine {
         batch.put(layout::writer(writer), codec::encode(&state));
         self.writers.insert(writer, state);
         Ok(MetaReply::Writer { writer, epoch })
-    }
-
-    /// The records of loads and sealed runs of some histories that a snapshot reads.
-    fn inputs_at(&self, histories: &[HistoryId], snapshot: TimestampUs) -> Vec<Hash> {
-        let loads = self.loads.values().filter_map(|load| match &load.outcome {
-            LoadOutcome::Committed { commit_time, record, .. }
-                if *commit_time <= snapshot && histories.contains(&load.history) =>
-            {
-                Some(*record)
-            }
-            _ => None,
-        });
-        let seals = self
-            .seals
-            .iter()
-            .filter(|((_, history, _), (_, first))| *first <= snapshot && histories.contains(history));
-        loads.chain(seals.map(|(_, (record, _))| *record)).collect()
     }
 
     fn record_of_kind(&self, id: &Hash, kind: Kind, what: &str) -> Result<()> {

@@ -74,7 +74,13 @@ impl MetaMachine {
         let service = self.catalog.service(&draft.project, &wanted)?.clone();
         let key = (draft.project.clone(), draft.name.clone());
         let version = self.datasets.get(&key).map_or(1, |versions| versions.len() as u32 + 1);
-        let record = Record::Dataset(self.dataset_record(&draft, &service, version, agent)?);
+        let inputs = self.inputs_at(&draft.project, &self.histories_of(&service), draft.snapshot);
+        let record = Record::Dataset(self.dataset_record(&draft, &service, version, inputs.named, agent)?);
+        // Checked before anything is appended.
+        record.check()?;
+        for collection in &inputs.collections {
+            self.ledger.append(collection, at.commit_time, batch)?;
+        }
         let id = self.ledger.append(&record, at.commit_time, batch)?;
         let state = DatasetState {
             version,
@@ -88,16 +94,23 @@ impl MetaMachine {
         Ok(MetaReply::Versioned { version, record: id })
     }
 
+    /// The histories that a service reads, each once.
+    fn histories_of(&self, service: &ServiceDefinition) -> Vec<HistoryId> {
+        let views = views_of(service);
+        let histories: BTreeSet<HistoryId> =
+            views.iter().filter_map(|view| self.catalog.view_by_id(*view)).map(|view| view.history).collect();
+        histories.into_iter().collect()
+    }
+
     fn dataset_record(
         &self,
         draft: &CreateDataset,
         service: &ServiceDefinition,
         version: u32,
+        inputs: BTreeSet<Hash>,
         agent: Hash,
     ) -> Result<record::Dataset> {
-        let views: BTreeSet<ViewId> = service.features.iter().map(|feature| feature.view).collect();
-        let histories: Vec<HistoryId> =
-            views.iter().filter_map(|view| self.catalog.view_by_id(*view)).map(|view| view.history).collect();
+        let views = views_of(service);
         let node = NodeRef::Named {
             kind: NodeKind::Service,
             project: Some(draft.project.clone()),
@@ -126,7 +139,7 @@ impl MetaMachine {
             mode: draft.mode,
             snapshot: draft.snapshot,
             contract_version: CONTRACT_VERSION,
-            inputs: self.inputs_at(&histories, draft.snapshot).into_iter().collect(),
+            inputs,
             rows: draft.rows,
             columns: draft.columns.iter().map(column_record).collect(),
             files: draft
@@ -247,6 +260,10 @@ impl MetaMachine {
         self.ledger.append(&promotion, at.commit_time, batch)?;
         Ok(MetaReply::Versioned { version, record })
     }
+}
+
+fn views_of(service: &ServiceDefinition) -> BTreeSet<ViewId> {
+    service.features.iter().map(|feature| feature.view).collect()
 }
 
 fn column_record(column: &ColumnDraft) -> record::Column {
