@@ -208,6 +208,8 @@ pub struct CacheStats {
     pub bytes: u64,
     /// Bytes they may take.
     pub capacity_bytes: u64,
+    /// Sealed runs and segments of bulk loads that are not in the entries of their keys yet.
+    pub folding: u64,
 }
 
 /// The rows of one view that answered a lookup.

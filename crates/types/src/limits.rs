@@ -95,6 +95,9 @@ pub const CACHE_BYTES: usize = 256 * 1024 * 1024;
 pub const CACHED_ROWS_PER_KEY: usize = 16;
 /// Sealed runs of one history in one shard that wait to be folded into the cache; with more, it starts over.
 pub const SETTLING_RUNS: usize = 4;
+/// Segments of bulk loads of one history in one shard that wait to be read into the cache; older ones are left to
+/// lookups.
+pub const WARMING_SEGMENTS: usize = 16;
 /// Services whose plans are kept.
 pub const CACHED_PLANS: usize = 1_024;
 /// Lookups that read segments at once; others wait.

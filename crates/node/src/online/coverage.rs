@@ -5,12 +5,14 @@
 //! - a write changes nothing here: its rows are in a run that every lookup reads;
 //! - compaction changes nothing: the sealed rows stay the same;
 //! - sealing moves a run into `settling`, from where it is folded into the entries in the background;
-//! - a bulk load that is resolved adds sealed rows nobody read: a new epoch, which ends all entries.
+//! - a bulk load that is resolved adds sealed rows nobody read: a new epoch, which ends all entries; its
+//!   keys, and those that had entries, are read again in the background (see [`super::warm`]).
 //!
 //! The manifest's numbers ascend and are never used again, so that its last number names its state.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use lineate_segment::segment::SegmentInfo;
 use lineate_state::{
     RunNumber,
     shard::{History, StreamRun},
@@ -25,6 +27,8 @@ pub(super) struct Coverage {
     frozen: BTreeMap<RunNumber, Arc<StreamRun>>,
     /// Sealed runs whose rows may be missing in entries, oldest first.
     settling: Vec<Arc<StreamRun>>,
+    /// Segments of bulk loads whose keys are to be read into entries, oldest first.
+    loaded: Vec<SegmentInfo>,
     /// Raised when sealed rows appear from elsewhere than a run; entries of other epochs say nothing.
     epoch: u64,
     /// Raised when an entry that is being loaded may miss rows by the time it is kept.
@@ -48,7 +52,7 @@ impl Coverage {
     }
 
     /// Follows the history after a drain. Runs that were sealed settle if there are entries to fold them into.
-    /// Says whether there is something to fold.
+    /// Says whether there is something to fold, or to read from a load.
     ///
     /// A frozen run is seen here before it can be sealed, since its sealing is proposed by whoever saw it
     /// frozen. If that were not so, the rows would not add up, and the epoch would end.
@@ -68,11 +72,16 @@ impl Coverage {
         let gone_rows: u64 = gone.iter().map(|run| run.rows.rows() as u64).sum();
         let rows_before = self.sealed_rows;
         self.note(history);
-        let mut new = history.sealed.iter().filter(|(number, _)| Some(**number) > sealed_before);
-        let has_load = new.any(|(_, sealed)| sealed.load.is_some());
+        let new = history.sealed.iter().filter(|(number, _)| Some(**number) > sealed_before);
+        let loaded = new.filter(|(_, sealed)| sealed.load.is_some()).map(|(_, sealed)| &sealed.segment);
+        let loads_before = self.loaded.len();
+        self.loaded.extend(loaded.cloned());
+        let has_load = self.loaded.len() > loads_before;
+        // The newest are the likeliest to be asked for.
+        self.loaded.drain(..self.loaded.len().saturating_sub(limits::WARMING_SEGMENTS));
         if has_load || self.sealed_rows != rows_before.saturating_add(gone_rows) {
             self.end_epoch();
-            return false;
+            return has_load;
         }
         if gone.is_empty() {
             return false;
@@ -116,6 +125,16 @@ impl Coverage {
     /// Whether what was read under a ticket may be kept.
     pub(super) fn admits(&self, ticket: Ticket) -> bool {
         self.ticket() == ticket
+    }
+
+    /// The segments of bulk loads to read into entries.
+    pub(super) fn loaded(&self) -> &[SegmentInfo] {
+        &self.loaded
+    }
+
+    /// A segment of a bulk load is read, as far as it is worth while.
+    pub(super) fn end_load(&mut self, segment: &SegmentInfo) {
+        self.loaded.retain(|loaded| loaded != segment);
     }
 
     /// The run to fold next. From here on an entry may be kept only if it was read after the run was sealed:

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
@@ -104,6 +105,44 @@ impl Entries {
         while self.bytes > self.capacity {
             self.turn();
         }
+    }
+
+    /// Keeps an entry only if nothing must go for it. Where there is no room, the key has no entry then.
+    pub(super) fn insert_if_room(
+        &mut self,
+        view: ViewOfHistory,
+        key: &EntityKey,
+        entry: &SharedEntry,
+    ) -> bool {
+        let before = self.peek(view, key).map_or(0, |present| bytes_of(key, present));
+        let bytes = bytes_of(key, entry);
+        if bytes > self.capacity / 4 || self.bytes - before + bytes > self.capacity {
+            self.remove(view, key);
+            return false;
+        }
+        self.insert(view, key, entry.clone());
+        true
+    }
+
+    /// Whether there is room for one more of the usual size.
+    pub(super) fn has_room(&self) -> bool {
+        let usual = self.bytes.checked_div(self.len()).unwrap_or(KEY_BYTES);
+        self.bytes + usual <= self.capacity
+    }
+
+    /// How many slots there are, free ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What is in some slots.
+    pub(super) fn in_slots(
+        &self,
+        slots: Range<usize>,
+    ) -> impl Iterator<Item = (ViewOfHistory, &Arc<EntityKey>, &Entry)> {
+        let end = slots.end.min(self.slots.len());
+        let slots = self.slots.get(slots.start.min(end)..end).unwrap_or_default();
+        slots.iter().flatten().map(|slot| (slot.view, &slot.key, slot.entry.as_ref()))
     }
 
     /// Forgets a key.
@@ -222,13 +261,21 @@ mod tests {
     proptest! {
         #[test]
         fn the_bound_holds_and_bytes_are_the_sum_of_what_is_kept(
-            steps in prop::collection::vec((0..3_u8, 0..12_i64), 0..80), capacity in 0..8_usize,
+            steps in prop::collection::vec((0..4_u8, 0..12_i64), 0..80), capacity in 0..8_usize,
         ) {
             let mut entries = Entries::new(capacity * one());
             for (kind, number) in steps {
                 match kind {
                     0 => drop(entries.get(VIEW, &key(number), |_| true)),
                     1 => entries.insert(VIEW, &key(number), entry(1)),
+                    2 => {
+                        let (evicted, had) = (entries.evictions(), entries.peek(VIEW, &key(number)).is_some());
+                        let has_room = entries.bytes() + one() <= entries.capacity() || had;
+                        // One that takes more than a quarter of the cache is never kept.
+                        let fits = has_room && 4 * one() <= entries.capacity();
+                        prop_assert_eq!(entries.insert_if_room(VIEW, &key(number), &entry(2)), fits);
+                        prop_assert_eq!(entries.evictions(), evicted);
+                    }
                     _ => entries.remove(VIEW, &key(number)),
                 }
                 prop_assert!(entries.bytes() <= entries.capacity());

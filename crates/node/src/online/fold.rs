@@ -15,6 +15,7 @@ use super::{
     load::with_values,
     plan::ViewShape,
     skyline::{Contender, Skyline},
+    warm::Warming,
 };
 use crate::{Error, Node, Result};
 
@@ -22,17 +23,27 @@ use crate::{Error, Node, Result};
 const RUN: usize = 0;
 const ENTRY: usize = 1;
 
-/// Folds until the node stops.
+/// Folds, and reads loads into the cache, until the node stops. Runs come first: few of them may wait.
 pub(crate) async fn run(node: Node, stop: CancellationToken) {
+    let mut warming: Option<Warming> = None;
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = node.online().folds().notified() => {}
+        if warming.is_none() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = node.online().folds().notified() => {}
+            }
         }
         let (folding, stopping) = (node.clone(), stop.clone());
         let folded = tokio::task::spawn_blocking(move || folding.fold_all(&stopping)).await;
         if let Err(error) = folded {
             tracing::warn!(%error, "folding sealed runs into the cache broke off");
+        }
+        if stop.is_cancelled() {
+            return;
+        }
+        let next = warming.take().or_else(|| node.next_warming());
+        if let Some(next) = next {
+            warming = node.warm(next).await.or_else(|| node.next_warming());
         }
     }
 }

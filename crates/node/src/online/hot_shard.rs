@@ -5,9 +5,11 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use lineate_segment::segment::SegmentInfo;
 use lineate_state::shard::{ShardMachine, StreamRun};
 use lineate_types::{EntityKey, HistoryId, TimestampUs, ViewId};
 use tokio::sync::Notify;
@@ -37,6 +39,9 @@ pub(super) struct Cached {
     pub(super) entries: Vec<Option<SharedEntry>>,
     pub(super) settling: Vec<Arc<StreamRun>>,
 }
+
+/// Keys of entries that ended, by view version.
+pub(super) type StaleKeys = BTreeMap<ViewId, Vec<Arc<EntityKey>>>;
 
 impl HotShard {
     /// An empty hot view beside a machine that nobody applies to yet.
@@ -101,6 +106,57 @@ impl HotShard {
         }
     }
 
+    /// Keeps entries as [`Self::keep`] does, but pushes nothing out for them; whether there was room for all. What
+    /// finds no room takes the entry of its key with it, which is of no use any more.
+    pub(super) fn keep_if_room<'k>(
+        &self,
+        view: ViewOfHistory,
+        ticket: Ticket,
+        read: impl IntoIterator<Item = (&'k EntityKey, &'k SharedEntry)>,
+    ) -> bool {
+        let mut state = self.lock();
+        if !state.coverage.entry(view.0).or_default().admits(ticket) {
+            return true;
+        }
+        let mut had_room = true;
+        for (key, entry) in read {
+            had_room &= state.entries.insert_if_room(view, key, entry);
+        }
+        had_room
+    }
+
+    /// Whether another entry of usual size may be kept without pushing one out.
+    pub(super) fn has_room(&self) -> bool {
+        self.lock().entries.has_room()
+    }
+
+    /// The keys of entries of a history that ended, in a range of slots, by view; and whether it reaches the end.
+    pub(super) fn stale(&self, history: HistoryId, slots: Range<usize>) -> (StaleKeys, bool) {
+        let state = self.lock();
+        let epoch = state.coverage.get(&history).map_or(0, Coverage::epoch);
+        let reaches_end = slots.end >= state.entries.slots();
+        let mut stale = StaleKeys::new();
+        for (view, key, entry) in state.entries.in_slots(slots) {
+            if view.0 == history && entry.epoch != epoch {
+                stale.entry(view.1).or_default().push(key.clone());
+            }
+        }
+        (stale, reaches_end)
+    }
+
+    /// The oldest segment of a bulk load that is not read into the cache, of any history.
+    pub(super) fn next_load(&self) -> Option<(HistoryId, SegmentInfo)> {
+        let state = self.lock();
+        state.coverage.iter().find_map(|(id, coverage)| Some((*id, coverage.loaded().first()?.clone())))
+    }
+
+    /// A segment of a bulk load is read into the cache as far as there is room.
+    pub(super) fn end_load(&self, history: HistoryId, segment: &SegmentInfo) {
+        if let Some(coverage) = self.lock().coverage.get_mut(&history) {
+            coverage.end_load(segment);
+        }
+    }
+
     /// The oldest run to fold, of any history.
     pub(super) fn begin_fold(&self) -> Option<(HistoryId, Arc<StreamRun>)> {
         let mut state = self.lock();
@@ -153,6 +209,8 @@ impl HotShard {
         stats.entries += state.entries.len() as u64;
         stats.bytes += state.entries.bytes() as u64;
         stats.capacity_bytes += state.entries.capacity() as u64;
+        let waiting = |coverage: &Coverage| (coverage.settling().len() + coverage.loaded().len()) as u64;
+        stats.folding += state.coverage.values().map(waiting).sum::<u64>();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

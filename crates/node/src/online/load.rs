@@ -37,20 +37,35 @@ impl Node {
         cut: &Cut,
         moment: &Moment,
     ) -> Result<Vec<SharedEntry>> {
-        let hot = self.online().hot(shard);
+        let (ticket, loaded) = self.read_entries(shape, shard, keys, cut, moment)?;
+        if moment.is_now {
+            self.online().hot(shard).keep(shape.id, ticket, keys.iter().copied().zip(&loaded));
+        }
+        Ok(loaded)
+    }
+
+    /// The same, and the ticket under which they may be kept.
+    ///
+    /// # Errors
+    /// A segment is missing or damaged.
+    pub(super) fn read_entries(
+        &self,
+        shape: &ViewShape,
+        shard: ShardId,
+        keys: &[&EntityKey],
+        cut: &Cut,
+        moment: &Moment,
+    ) -> Result<(Ticket, Vec<SharedEntry>)> {
         let (infos, ticket) = {
             let machine = self.shard(shard).read();
-            (self.sealed(&machine, shape.id.0), hot.ticket(shape.id.0))
+            (self.sealed(&machine, shape.id.0), self.online().hot(shard).ticket(shape.id.0))
         };
         let segments = infos.iter().map(|info| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
         let mut loaded = Vec::with_capacity(keys.len());
         for keys in keys.chunks(limits::LOAD_KEYS) {
             loaded.extend(read(&segments, shape, keys, cut, ticket, moment)?);
         }
-        if moment.is_now {
-            hot.keep(shape.id, ticket, keys.iter().copied().zip(&loaded));
-        }
-        Ok(loaded)
+        Ok((ticket, loaded))
     }
 
     /// The segments of a history, those of committed loads that are not resolved yet included.

@@ -2,7 +2,8 @@
 //! (`docs/adr/0003-online-answers-are-history.md`).
 //!
 //! A lookup takes a plan, asks every shard concerned for a time to answer at, reads the cache and the runs in
-//! memory, and only for keys whose sealed rows are not cached reads segments, on a blocking thread.
+//! memory, and only for keys whose sealed rows are not cached reads segments, on a blocking thread. Sealed runs are
+//! folded into the cache, and the keys of bulk loads read into it, in the background ([`fold`], [`warm`]).
 //!
 //! Invariants:
 //! - an answer is a function of the rows committed at or below `as_of`: the cache is never the authority;
@@ -25,6 +26,7 @@ mod plan;
 mod probe;
 mod request;
 mod skyline;
+mod warm;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -93,6 +93,15 @@ pub(crate) async fn compact(node: &Node) {
     }
 }
 
+/// Waits until everything sealed is in the cache, as far as there is room.
+pub(crate) async fn folded(node: &Node) {
+    let begun = std::time::Instant::now();
+    while node.cache_stats().folding > 0 {
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", node.cache_stats());
+        tokio::task::yield_now().await;
+    }
+}
+
 pub(crate) async fn look(node: &Node, ids: &[String]) -> LookupReply {
     look_at(node, ids, None).await
 }

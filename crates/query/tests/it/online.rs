@@ -59,9 +59,17 @@ struct Draft {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Push { known: bool, rows: Vec<Draft> },
-    Load { known: bool, rows: Vec<Draft> },
+    Push {
+        known: bool,
+        rows: Vec<Draft>,
+    },
+    Load {
+        known: bool,
+        rows: Vec<Draft>,
+    },
     Look,
+    /// Waits until all that is sealed is in the cache.
+    Fold,
     Seal,
     Compact,
     Restart,
@@ -100,6 +108,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (any::<bool>(), drafts()).prop_map(|(known, rows)| Step::Push { known, rows }),
         1 => (any::<bool>(), drafts()).prop_map(|(known, rows)| Step::Load { known, rows }),
         6 => Just(Step::Look),
+        1 => Just(Step::Fold),
         2 => Just(Step::Seal),
         1 => Just(Step::Compact),
         1 => Just(Step::Restart),
@@ -151,6 +160,12 @@ impl<'a> Store<'a> {
 
     async fn seal(&self) {
         self.node().snapshot(&tester(), None, &self.histories()).await.expect("seals");
+    }
+
+    async fn fold(&self) {
+        while self.node().cache_stats().folding > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn compact(&self) {
@@ -325,6 +340,7 @@ fn check_histories(cache_bytes: usize, cases: u32) {
                     Step::Push { known, rows } => case.push(*known, rows).await,
                     Step::Load { known, rows } => case.load(*known, rows).await,
                     Step::Look => case.look().await,
+                    Step::Fold => case.store.fold().await,
                     Step::Seal => case.store.seal().await,
                     Step::Compact => case.store.compact().await,
                     Step::Restart => case.store.restart().await,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use lineate_storage::blob::{BlobFile, BlobStore};
-use lineate_types::Hash;
+use lineate_types::{EntityKey, Hash};
 
 use super::format::{
     BlockEntry, CHECKSUM_BLOCK_BYTES, FOOTER_BYTES, Footer, HEADER_BYTES, MAGIC, VERSION, take_entry,
@@ -139,6 +139,28 @@ impl KeyIndex {
             first = first.saturating_add(count);
         }
         Ok(None)
+    }
+
+    /// The keys of the blocks from one on, until there are enough: whole blocks, so that there may be a few more.
+    /// Gives the block to go on from; none at the end.
+    ///
+    /// # Errors
+    /// A block cannot be read or is damaged.
+    pub fn keys_from(&self, block: usize, enough: usize) -> Result<(Vec<EntityKey>, Option<usize>)> {
+        let mut keys = Vec::new();
+        let mut position = block;
+        while let Some(entry) = self.directory.get(position).filter(|_| keys.len() < enough) {
+            let mut block = self.read_block(entry)?;
+            for _ in 0..entry.keys {
+                let (bytes, _) = self.take_entry(&mut block)?;
+                keys.push(
+                    EntityKey::from_bytes(bytes.to_vec())
+                        .map_err(|cause| self.corrupt(&format!("one of its keys is none: {cause}")))?,
+                );
+            }
+            position += 1;
+        }
+        Ok((keys, (position < self.directory.len()).then_some(position)))
     }
 
     /// Every key, and where the rows of each start, with the number of rows at the end.

@@ -153,6 +153,14 @@ impl Segment {
         keys.map(Arc::new).map_err(|cause| self.file.corrupt(cause.to_string()))
     }
 
+    /// Keys in order, a few blocks of the key index at a time ([`KeyIndex::keys_from`]).
+    ///
+    /// # Errors
+    /// The key index cannot be read or is damaged.
+    pub fn keys_from(&self, block: usize, enough: usize) -> Result<(Vec<EntityKey>, Option<usize>)> {
+        self.index.keys_from(block, enough)
+    }
+
     /// Keeps the whole key part in memory ([`RunKeys::memory_bytes`]) for as long as this value lives, so that
     /// finding reads nothing.
     ///
