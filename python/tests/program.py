@@ -139,13 +139,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, data_dir: str = "store") -> Iterator[Server]:
+def serving(directory: Path, data_dir: str = "store", **variables: str) -> Iterator[Server]:
     """Serves a store on a port of its own. On leaving it must end well, unless it was ended before."""
     words = ["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0", "--format", "json"]
     log = directory / "server.log"
     with log.open("ab") as stderr:
         process = subprocess.Popen(
-            [binary(), *words], cwd=directory, stdout=subprocess.PIPE, stderr=stderr, env=environment()
+            [binary(), *words],
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment(**variables),
         )
     try:
         server = Server(process, directory, _started(process, log)["address"])

@@ -118,7 +118,7 @@ impl Node {
         })
         .await??;
         let span = tracing::Span::current();
-        span.record("rows", segment.rows).record("bytes", segment.segment_bytes);
+        span.record("rows", segment.rows.cast_signed()).record("bytes", segment.segment_bytes.cast_signed());
         tracing::debug!(%shard, %history, number, rows = segment.rows, "run sealed");
         match self.propose_shard(&system(), shard, ShardCommand::Seal(Seal { run: key, segment })).await {
             // Sealed by somebody else meanwhile.
@@ -163,8 +163,8 @@ impl Node {
         segments.sort_by_key(|(number, segment)| (segment.rows, *number));
         segments.truncate(limits::SEGMENTS_BEFORE_COMPACTION.max(2));
         let inputs: Vec<u64> = segments.iter().map(|(number, _)| *number).collect();
-        let rows: u64 = segments.iter().map(|(_, segment)| segment.rows).sum();
-        let span = tracing::info_span!("compact", %shard, %history, segments = segments.len(), rows);
+        let rows: i64 = segments.iter().map(|(_, segment)| segment.rows.cast_signed()).sum();
+        let span = tracing::info_span!("compact", %shard, %history, segments = segments.len() as i64, rows);
         let hold = self.blob_use().hold().await;
         let opened =
             segments.iter().map(|(_, info)| self.segments().open(info)).collect::<Result<Vec<_>>>()?;

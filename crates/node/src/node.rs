@@ -279,15 +279,16 @@ impl Node {
     }
 
     async fn propose(&self, group: GroupId, command: Vec<u8>) -> Result<Reply> {
+        // OpenTelemetry has signed numbers; unsigned ones would become texts.
         let span = tracing::debug_span!(
-            "propose", %group, term = Empty, bytes = command.len(), index = Empty, commit_time_us = Empty
+            "propose", %group, term = Empty, bytes = command.len() as i64, index = Empty, commit_time_us = Empty
         );
         let proposed = self.inner.consensus.propose(group, Bytes::from(command)).instrument(span.clone());
         let reply = proposed.await?;
         if !span.is_disabled() {
             let led = self.groups().into_iter().find(|status| status.group == group);
-            span.record("term", led.map(|status| status.term));
-            span.record("index", reply.index).record("commit_time_us", reply.commit_time.0);
+            span.record("term", led.map(|status| status.term.cast_signed()));
+            span.record("index", reply.index.cast_signed()).record("commit_time_us", reply.commit_time.0);
         }
         Ok(reply)
     }

@@ -47,7 +47,7 @@ impl App {
         let shared = Shared { node, principal, metrics, heavy, reading, started, bounds, stop };
         let shared = Arc::new(shared);
         let exported = Arc::downgrade(&shared);
-        Metrics::export(move || exported.upgrade().map(|shared| Reading::of(&shared.node)));
+        shared.metrics.export(move || exported.upgrade().map(|shared| Reading::of(&shared.node)));
         Self { shared }
     }
 
@@ -92,6 +92,19 @@ impl App {
     pub(crate) async fn figures(&self) -> Result<String> {
         let app = self.clone();
         grpc::blocking(move || Ok(app.metrics().text(&Reading::of(app.node())))).await
+    }
+
+    /// Takes the last figures, before the store is closed.
+    ///
+    /// # Errors
+    /// The process is short of threads.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        let app = self.clone();
+        let settling = move || {
+            app.metrics().settle(Reading::of(app.node()));
+            Ok(())
+        };
+        grpc::blocking(settling).await
     }
 
     /// The state of the node.

@@ -93,7 +93,7 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     drop(permit);
     let code = code(grpc, &response);
     let took = timer.answered(code.clone());
-    span.record("code", code.as_str());
+    trace::answered(&span, &code);
     tracing::debug!(method = %path, code = %code, took_us = took.as_micros(), "request answered");
     response.map(|body| Body::new(Answer::new(body, span, place, busy)))
 }

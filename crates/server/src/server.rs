@@ -32,6 +32,7 @@ pub struct ServeOptions {
 
 /// A node that listens.
 pub struct Server {
+    app: App,
     node: Node,
     connections: Connections,
     listener: TcpListener,
@@ -54,7 +55,7 @@ impl Server {
         let node = open_node(data_dir, shards, cache_bytes).await?;
         let app = App::new(node.clone(), principal::anonymous(), bounds);
         node.data_dir().set_address(&address.to_string()).map_err(lineate_node::Error::from)?;
-        Ok(Self { node, connections: Connections::new(&app), listener, address })
+        Ok(Self { connections: Connections::new(&app), app, node, listener, address })
     }
 
     /// Where it listens.
@@ -81,6 +82,7 @@ impl Server {
         }
         tracing::info!("stopping");
         self.connections.drain().await;
+        self.app.settle().await?;
         self.node.shutdown().await?;
         tracing::info!("stopped");
         Ok(())

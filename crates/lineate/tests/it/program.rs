@@ -129,7 +129,12 @@ pub(crate) struct Serving {
 impl Serving {
     /// Serves the store `store` in a directory.
     pub(crate) fn start(directory: &Path) -> Self {
-        let arguments = ["serve", "--data-dir", "store", "--listen", "127.0.0.1:0", "--format", "json"];
+        Self::start_with(directory, &["--data-dir", "store", "--listen", "127.0.0.1:0"])
+    }
+
+    /// Serves with these options.
+    pub(crate) fn start_with(directory: &Path, options: &[&str]) -> Self {
+        let arguments = [&["serve", "--format", "json"], options].concat();
         let mut child = command(directory, &arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

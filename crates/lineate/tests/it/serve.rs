@@ -101,3 +101,24 @@ fn the_server_survives_its_callers() {
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("stopped"), "{log}");
 }
+
+#[test]
+fn a_file_of_settings_is_enough_and_a_wrong_one_says_what_would_be_right() {
+    let place = Place::new();
+    place
+        .write("good.yaml", "data_dir: store\nlisten: 127.0.0.1:0\nshards: 3\nbounds: {drain_timeout: 5s}\n");
+    let serving = Serving::start_with(place.path(), &["--config", "good.yaml"]);
+    assert!(get(&serving.address, "/health/ready").contains("\"state\":\"ready\""));
+    let (code, log) = serving.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(place.json("cluster status")["shards"], 3);
+
+    place.write("bad.yaml", "data_dir: store\nlistne: 127.0.0.1:0\n");
+    let run = run_in(place.path(), &["serve", "--config", "bad.yaml", "--format", "json"], "");
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.error().1.contains("bad.yaml: there is no setting `listne`; did you mean `listen`?"),
+        "{}",
+        run.stderr
+    );
+}

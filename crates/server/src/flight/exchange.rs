@@ -20,7 +20,7 @@ use crate::{
     Result,
     app::App,
     grpc::{Events, online},
-    reader,
+    reader, trace,
 };
 
 /// The answers to a stream of lookups. The stream ends with the first that is refused.
@@ -36,7 +36,9 @@ pub(super) fn answers(app: App, messages: Streaming<FlightData>) -> Events<Fligh
 
 async fn open(messages: Streaming<FlightData>) -> Result<(Reference, Incoming)> {
     let (descriptor, incoming) = Incoming::open(messages, online::LIMITS).await?;
-    Ok((reader::reference("service", named(&descriptor, "service")?)?, incoming))
+    let service = named(&descriptor, "service")?;
+    trace::about("service", service);
+    Ok((reader::reference("service", service)?, incoming))
 }
 
 fn lookups(app: App, service: Reference, incoming: Incoming) -> Events<FlightData> {

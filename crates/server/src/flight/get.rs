@@ -75,7 +75,7 @@ pub(super) fn schema(app: &App, descriptor: &FlightDescriptor) -> Result<SchemaR
 /// The ticket is none of ours, or what it names is gone or damaged.
 pub(super) fn rows(app: &App, ticket: &Ticket) -> Result<Events<FlightData>> {
     let state = of_ticket(app, ticket)?;
-    trace::about(&format!("dataset:{}/{}@v{}", state.draft.project, state.draft.name, state.version));
+    trace::about("dataset", &format!("{}/{}@v{}", state.draft.project, state.draft.name, state.version));
     let permit = app.reading()?;
     let schema = columns(app, &state)?;
     let (sender, receiver) = mpsc::channel::<Result<RecordBatch, FlightError>>(READ_AHEAD);

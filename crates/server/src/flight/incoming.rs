@@ -78,5 +78,8 @@ impl Incoming {
 }
 
 fn cut_short(status: &tonic::Status) -> Error {
+    if status.code() == tonic::Code::Unavailable {
+        return Error::Stopping;
+    }
     Error::Invalid(format!("the stream was cut short: {}", status.message()))
 }

@@ -16,6 +16,7 @@ use crate::{
     Error, Result,
     app::App,
     grpc::{Events, push, view_named},
+    trace,
 };
 
 /// The answers to a push. The stream ends with the first batch that is refused as a whole.
@@ -31,7 +32,9 @@ pub(super) fn acks(app: App, messages: Streaming<FlightData>) -> Events<PutResul
 
 async fn open(app: &App, messages: Streaming<FlightData>) -> Result<(ViewDefinition, Incoming)> {
     let (descriptor, incoming) = Incoming::open(messages, IpcLimits::PUSH).await?;
-    Ok((view_named(app, named(&descriptor, "view")?)?, incoming))
+    let view = named(&descriptor, "view")?;
+    trace::about("view", view);
+    Ok((view_named(app, view)?, incoming))
 }
 
 fn answers(app: App, view: ViewDefinition, incoming: Incoming) -> Events<PutResult> {

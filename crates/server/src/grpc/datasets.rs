@@ -24,7 +24,7 @@ use super::{
     store::upload_id,
     work::{self, Events},
 };
-use crate::{Result, app::App, reader};
+use crate::{Result, app::App, reader, trace};
 
 /// The spine's time column where none is named.
 const TIME_COLUMN: &str = "event_timestamp";
@@ -38,7 +38,9 @@ impl Datasets for Service {
         &self,
         request: Request<CreateDatasetRequest>,
     ) -> Result<Response<Self::CreateStream>, Status> {
-        let request = wanted(request.into_inner())?;
+        let request = request.into_inner();
+        trace::about("dataset", &request.name);
+        let request = wanted(request)?;
         let app = self.0.clone();
         let events = work::run(
             &self.0,
@@ -70,7 +72,9 @@ impl Datasets for Service {
     }
 
     async fn show(&self, request: Request<ShowDatasetRequest>) -> Result<Response<Dataset>, Status> {
-        let state = find(&self.0, &request.into_inner().dataset)?;
+        let named = request.into_inner().dataset;
+        trace::about("dataset", &named);
+        let state = find(&self.0, &named)?;
         Ok(Response::new(message(&self.0, &state)))
     }
 
@@ -78,7 +82,9 @@ impl Datasets for Service {
         &self,
         request: Request<VerifyDatasetRequest>,
     ) -> Result<Response<Self::VerifyStream>, Status> {
-        let reference = reader::reference("dataset", &request.into_inner().dataset)?;
+        let named = request.into_inner().dataset;
+        trace::about("dataset", &named);
+        let reference = reader::reference("dataset", &named)?;
         let app = self.0.clone();
         let events = work::run(
             &self.0,

@@ -16,7 +16,7 @@ use lineate_types::{KeyType, Name, limits};
 use tonic::{Request, Response, Status};
 
 use super::Service;
-use crate::{Error, Result, app::App, reader};
+use crate::{Error, Result, app::App, reader, trace};
 
 /// Bounds of the entities of one lookup.
 pub(crate) const LIMITS: IpcLimits = IpcLimits {
@@ -38,6 +38,7 @@ impl Online for Service {
 
 async fn lookup(app: &App, request: GetFeaturesRequest) -> Result<GetFeaturesReply> {
     let reference = reader::reference("service", &request.service)?;
+    trace::about("service", &request.service);
     let entities = match request.entities {
         Some(Entities::ArrowIpc(bytes)) => {
             let (schema, mut batches) = decode_ipc_stream(&bytes, LIMITS)?;

@@ -13,10 +13,10 @@ use lineate_proto::{
 };
 use lineate_segment::intake::{Intake, IpcLimits, decode_ipc_stream};
 use lineate_types::{HasKind, ViewDefinition, WriterId, WriterPosition};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::{view_named, work::Events};
-use crate::{Error, Result, app::App};
+use crate::{Error, Result, app::App, trace};
 
 /// Batches decoded ahead of the one that is being committed.
 const DECODED_AHEAD: usize = 2;
@@ -45,6 +45,7 @@ async fn open(app: App, mut requests: Streaming<PushRequest>) -> Result<(Target,
         Some(Err(status)) => return Err(cut_short(&status)),
         _ => return Err(Error::Invalid("the first message of a push must open it, naming the view".into())),
     };
+    trace::about("view", &first.view);
     let view = view_named(&app, &first.view)?;
     Ok((Target { app, view, writer: first.writer }, requests))
 }
@@ -142,5 +143,8 @@ pub(crate) fn acknowledge(app: &App, sequence: u64, rows: u64, writes: Vec<Shard
 }
 
 fn cut_short(status: &Status) -> Error {
+    if status.code() == Code::Unavailable {
+        return Error::Stopping;
+    }
     Error::Invalid(format!("the push was cut short: {}", status.message()))
 }

@@ -12,13 +12,13 @@ use lineate_proto::v1::{
     Writer, ingest_event::Event, load_report::Source, store_server::Store,
 };
 use lineate_types::{WriterId, limits};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
     Service, push,
     work::{self, Events},
 };
-use crate::{Error, Result, reader};
+use crate::{Error, Result, reader, trace};
 
 /// How long an upload may pause.
 const UPLOAD_PAUSE: Duration = Duration::from_secs(60);
@@ -43,6 +43,7 @@ impl Store for Service {
     async fn ingest(&self, request: Request<IngestRequest>) -> Result<Response<Self::IngestStream>, Status> {
         let IngestRequest { view, files, again } = request.into_inner();
         let reference = reader::reference("view", &view)?;
+        trace::about("view", &view);
         let files = files.iter().map(load_file).collect::<Result<Vec<_>>>()?;
         let request = LoadRequest { project: reference.project, view: reference.name, files, again };
         let app = self.0.clone();
@@ -84,6 +85,11 @@ async fn upload(node: &Node, mut chunks: Streaming<UploadRequest>) -> Result<Upl
         let part = next.await.map_err(|_| {
             Error::Invalid(format!("the upload paused for {} s and was given up", UPLOAD_PAUSE.as_secs()))
         })?;
+        if let Some(Err(status)) = &part
+            && status.code() == Code::Unavailable
+        {
+            return Err(Error::Stopping);
+        }
         let Some(Ok(UploadRequest { chunk, last, .. })) = part else {
             return Err(Error::Invalid("the upload was cut short; send the file again".into()));
         };

@@ -54,7 +54,11 @@ pub(crate) struct Metrics {
     rows_out: Count,
     lookups: Count,
     store: Vec<Shown>,
+    last: Last,
 }
+
+/// The newest reading of the store, and when it was taken.
+type Last = Arc<Mutex<Option<(Instant, Reading)>>>;
 
 /// A count, both ways.
 struct Count {
@@ -101,25 +105,30 @@ impl Metrics {
             rows_out,
             lookups,
             store,
+            last: Last::default(),
         }
     }
 
     /// Exports the state of the store over OTLP as well; `read` is asked before each export, off the threads that
-    /// serve, until it gives nothing.
-    pub(crate) fn export(read: impl Fn() -> Option<Reading> + Send + Sync + 'static) {
+    /// serve. Once it gives nothing, the last reading stays.
+    pub(crate) fn export(&self, read: impl Fn() -> Option<Reading> + Send + Sync + 'static) {
         let meter = global::meter("lineate");
-        let last = Arc::new(Mutex::new(None::<(Instant, Reading)>));
         let read = Arc::new(read);
         for figure in FIGURES {
-            let (last, read) = (last.clone(), read.clone());
+            let (last, read) = (self.last.clone(), read.clone());
             figure.observe(&meter, move || {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 if last.as_ref().is_none_or(|(at, _)| at.elapsed() > READING_AGE) {
-                    *last = read().map(|reading| (Instant::now(), reading));
+                    *last = read().map(|reading| (Instant::now(), reading)).or(last.take());
                 }
                 last.as_ref().map(|(_, reading)| reading.clone())
             });
         }
+    }
+
+    /// Takes the last reading, for an export after the store is closed.
+    pub(crate) fn settle(&self, reading: Reading) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reading));
     }
 
     /// Begins to time a request.

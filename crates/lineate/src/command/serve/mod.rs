@@ -1,9 +1,13 @@
 //! `lineate serve`.
 
-use std::net::SocketAddr;
+mod file;
+mod settings;
+mod size;
+
+use std::{env, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
-use lineate_server::{Bounds, ServeOptions, Server};
+use lineate_server::Server;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -20,18 +24,32 @@ Examples:
   lineate serve --data-dir store
   lineate serve --data-dir store --listen 127.0.0.1:9000
   lineate serve --data-dir store --listen 0.0.0.0:7401 --insecure
+  lineate serve --config single-node.yaml
 
-One port speaks gRPC, Arrow Flight and HTTP: / for a look, /health, /metrics for Prometheus. Logs go to standard \
-error (LINEATE_LOG=debug, LINEATE_LOG_FORMAT=json); traces and metrics to OTEL_EXPORTER_OTLP_ENDPOINT if it \
-is set. Ctrl-C or SIGTERM finishes what is under way, then ends.";
+Settings come from options, then the environment, then the file, then defaults:
+  data_dir            --data-dir   LINEATE_DATA_DIR
+  listen              --listen     LINEATE_LISTEN        127.0.0.1:7401
+  insecure            --insecure   LINEATE_INSECURE      false
+  shards                           LINEATE_SHARDS        16, of a store that is made now
+  cache_bytes                      LINEATE_CACHE_BYTES   256MiB
+  bounds:             connections, idle_timeout, send_timeout, drain_timeout
+  telemetry:
+    endpoint          OTEL_EXPORTER_OTLP_ENDPOINT        traces and metrics, http://host:4317
+    log, log_format   LINEATE_LOG, LINEATE_LOG_FORMAT    info, text (or json)
+
+One port speaks gRPC, Arrow Flight and HTTP: / for a look, /health and /health/ready for probes, /metrics for \
+Prometheus. Logs go to standard error. Ctrl-C or SIGTERM finishes what is under way, then ends.";
 
 /// Serves a store to others until it is told to stop.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = lineate_client::DEFAULT_ADDRESS)]
-    listen: SocketAddr,
+    /// Read settings from this YAML file [env: LINEATE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:7401]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Listen beyond this machine although nobody is asked who they are
     #[arg(long)]
     insecure: bool,
@@ -42,23 +60,15 @@ pub(crate) async fn run(
     global: &Global,
     output: &mut Output,
 ) -> Result<Outcome, Error> {
-    let directory = super::required_directory(global, "serve")?;
-    let telemetry = telemetry::start()?;
-    let options = ServeOptions {
-        data_dir: directory.clone(),
-        listen: arguments.listen,
-        insecure: arguments.insecure,
-        shards: None,
-        cache_bytes: None,
-        bounds: Bounds::default(),
-    };
+    let settings = settings::resolve(&arguments, global, &|name| env::var(name).ok())?;
+    let telemetry = telemetry::start(&settings.telemetry)?;
+    let directory = settings.serve.data_dir.display().to_string();
     // Listened for before anybody is told that there is a server to stop.
     let stop = StopSignal::listen();
-    let server = Server::bind(options).await?;
-    output
-        .report(&Serving { address: server.local_address(), directory: directory.display().to_string() })?;
+    let server = Server::bind(settings.serve).await?;
+    output.report(&Serving { address: server.local_address(), directory })?;
     let served = server.run(stop.wait()).await;
-    telemetry.stop();
+    telemetry.stop().await;
     served?;
     Ok(Outcome::Done)
 }
