@@ -57,22 +57,31 @@ impl<'a> Assembly<'a> {
         phase: &'static str,
         mut take: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
+        let (worker, all) = (self.worker, self.rows);
+        let views = worker.plan.views.len() as u64;
         let mut done = 0;
         loop {
             let window = self.next_window()?;
             if window.is_empty() {
                 return Ok(());
             }
-            self.worker.report(phase, done, self.rows)?;
-            let joined = join(self.worker, &self.keys(&window)?)?;
+            worker.report(phase, done, all)?;
+            let rows: u64 = window.iter().map(|batch| batch.num_rows() as u64).sum();
+            // Joining one view takes about as long as putting the rows together: each is the same share of them.
+            let share = |whole: u64, begun: u64| {
+                done + rows.saturating_mul(whole).saturating_add(begun) / (views + 1)
+            };
+            let joined = join(worker, &self.keys(&window)?, |joined| {
+                worker.report(phase, share(joined as u64, 0), all)
+            })?;
             let mut start = 0;
             for batch in window {
-                let rows = start..start + batch.num_rows();
-                start = rows.end;
-                done += batch.num_rows() as u64;
-                take(&beside(&self.output, &batch, &joined.rows(&self.worker.plan, rows)?)?)?;
-                self.worker.report(phase, done, self.rows)?;
+                let of_window = start..start + batch.num_rows();
+                start = of_window.end;
+                take(&beside(&self.output, &batch, &joined.rows(&worker.plan, of_window)?)?)?;
+                worker.report(phase, share(views, start as u64), all)?;
             }
+            done += rows;
         }
     }
 

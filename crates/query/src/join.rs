@@ -39,12 +39,19 @@ struct JoinedView {
 
 /// Joins rows of a spine with a service.
 ///
+/// `on_view` is told how many views are joined.
+///
 /// # Errors
-/// A segment is missing or damaged.
-pub(crate) fn join(worker: &Worker, spine: &SpineKeys) -> Result<Joined> {
+/// A segment is missing or damaged; whatever `on_view` returns.
+pub(crate) fn join(
+    worker: &Worker,
+    spine: &SpineKeys,
+    on_view: impl Fn(usize) -> Result<()>,
+) -> Result<Joined> {
     let mut views = Vec::with_capacity(worker.plan.views.len());
     for (view, keys) in worker.plan.views.iter().zip(&spine.keys) {
         views.push(join_view(worker, view, keys, &spine.times)?);
+        on_view(views.len())?;
     }
     Ok(Joined { views })
 }

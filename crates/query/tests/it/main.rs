@@ -3,5 +3,6 @@
 mod cut_off;
 mod flights;
 mod online;
+mod progress;
 mod store;
 mod training_sets;
