@@ -27,11 +27,11 @@ SHAPES = [
     ("dataset pull labels --output pulled.parquet", {"dataset", "file", "rows", "bytes"}),
     ("model register late --dataset labels --code abc --param a=1 --metric auc=0.5", MODEL),
     ("model promote late@v1 production", {"model", "alias", "previous", "model_record"}),
-    ("trace model:late", {"start", "direction", "size", "complete", "cursor", "nodes", "edges"}),
-    ("diff dataset:labels@v1 model:late@v1", {"left", "right", "changed", "only_left", "only_right", "shared", "size"}),
+    ("trace model:late", {"start", "direction", "size", "root", "complete", "cursor", "nodes", "edges"}),
+    ("diff dataset:labels@v1 model:late@v1", {"left", "right", "changed", "only_left", "only_right", "shared", "size", "root"}),
     ("verify", {"subject", "verified", "checks", "findings"}),
     ("verify model:late", {"subject", "verified", "checks", "findings"}),
-    ("cluster status", STATUS | {"segment_bytes", "ledger_entries", "groups"}),
+    ("cluster status", STATUS | {"segment_bytes", "ledger_entries", "groups", "disk"}),
 ]
 
 
