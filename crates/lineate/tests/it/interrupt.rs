@@ -4,9 +4,10 @@ use std::{
     fs::OpenOptions,
     io::Write,
     process::{Child, Command},
+    time::{Duration, Instant},
 };
 
-use crate::program::{Place, spawn_in};
+use crate::program::{Place, Serving, spawn_in};
 
 fn interrupt(child: &Child) {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("runs");
@@ -53,4 +54,27 @@ fn an_interrupted_push_keeps_what_was_acknowledged() {
     assert_eq!(child.wait().expect("ends").code(), Some(130));
     // Whole or not at all: nobody saw whether it was acknowledged.
     assert!([before, before + 1].contains(&rows(&place)));
+}
+
+#[test]
+fn a_server_frees_what_an_interrupted_client_sent() {
+    let place = Place::new();
+    place.prepare();
+    let before = rows(&place);
+    let server = Serving::start(place.path());
+    let pipe = place.path().join("slow.csv");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
+    let mut child = spawn_in(place.path(), &["--addr", &server.address, "ingest", "weather", "slow.csv"]);
+    let mut writer = OpenOptions::new().write(true).open(&pipe).expect("opens");
+    writer.write_all(b"origin,event_timestamp,created_timestamp,temp,note\n").expect("writes");
+    interrupt(&child);
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+    drop(writer);
+    let begun = Instant::now();
+    while std::fs::read_dir(place.path().join("store/tmp")).expect("lists").count() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the upload is still there");
+        std::thread::yield_now();
+    }
+    assert_eq!(server.stop().0, Some(0));
+    assert_eq!(rows(&place), before);
 }
