@@ -112,6 +112,16 @@ pub enum Error {
         /// Which, and what would be right.
         reason: String,
     },
+    /// The state of a group could not be written as a blob. Its log was not cut; repeat later.
+    #[error("the checkpoint of group {group} failed, its log is kept whole: {reason}")]
+    Checkpoint {
+        /// The group.
+        group: GroupId,
+        /// What failed.
+        reason: String,
+        /// The kind of the failure.
+        kind: ErrorKind,
+    },
     /// The Raft log failed.
     #[error("the raft log failed")]
     Log(#[from] lineate_storage::Error),
@@ -157,7 +167,7 @@ impl HasKind for Error {
             Self::NoQuorum { .. } | Self::OutcomeUnknown { .. } | Self::Stopped | Self::Thread { .. } => {
                 ErrorKind::Unavailable
             }
-            Self::Failed { kind, .. } => *kind,
+            Self::Failed { kind, .. } | Self::Checkpoint { kind, .. } => *kind,
             Self::CorruptLog { .. } | Self::Malformed { .. } => ErrorKind::Corrupt,
             Self::Log(error) => error.kind(),
             Self::StateMachine { .. } | Self::Raft { .. } => ErrorKind::Internal,

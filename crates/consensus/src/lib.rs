@@ -7,6 +7,7 @@
 //! - commit times of a group strictly increase in the order of its log, through crashes, leaders and clocks
 //!   that step back;
 //! - no command gets a commit time at or below a closed time, nor at or below a time a read was answered at;
+//! - a log is cut only behind a checkpoint, and names it in the write that cuts;
 //! - what reaches Raft's own structures from a network or a disk went through our bounded codecs;
 //! - after a failure of the log, of a state machine or of raft-rs, all work is refused.
 //!
@@ -19,8 +20,8 @@ mod error;
 mod options;
 mod ports;
 
-pub use core::{GroupStatus, ReadPoint};
+pub use core::{GroupStatus, ReadPoint, checkpoint};
 pub use driver::{Driver, Failure, Handle, Reply};
 pub use error::{Error, Result};
 pub use options::Options;
-pub use ports::{Applied, Body, BoxError, Clock, Committed, Outbox, StateMachine};
+pub use ports::{Applied, Body, BoxError, Checkpointing, Clock, Committed, Outbox, StateMachine};

@@ -34,10 +34,6 @@ pub struct Options {
     pub warm: DurationUs,
     /// How long a request waits for a leader, or for space on a full disk, before it fails.
     pub patience: Duration,
-    /// Applied entries a cut leaves in the log.
-    pub keep_entries: u64,
-    /// Bytes of entries after which a group's log is cut; 0 for never by itself.
-    pub cut_after_bytes: u64,
     /// Bytes of committed entries waiting for the state machine of a group, above which the group pauses.
     pub apply_backlog_bytes: usize,
     /// Apply threads; each serves a share of the groups.
@@ -58,8 +54,6 @@ impl Default for Options {
             ceiling: DurationUs(2_000_000),
             warm: DurationUs(10_000_000),
             patience: Duration::from_secs(5),
-            keep_entries: 1_024,
-            cut_after_bytes: 128 * 1024 * 1024,
             apply_backlog_bytes: limits::PROPOSAL_BYTES_IN_FLIGHT,
             apply_threads: 1,
         }

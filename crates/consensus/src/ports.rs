@@ -1,6 +1,7 @@
 //! What consensus asks of its surroundings: a state machine per group, a wall clock, a way to other peers.
 
 use bytes::Bytes;
+use lineate_storage::blob::BlobInfo;
 use lineate_types::TimestampUs;
 
 /// Any error of a port.
@@ -24,13 +25,18 @@ pub trait StateMachine: Send {
     /// The position the durable state stands at. Read once, before the first apply.
     fn applied(&self) -> Applied;
 
-    /// The index up to which the state would survive a power loss now; it may sync to make it so. Entries
-    /// behind it may be cut from the log.
+    /// Begins a checkpoint, and gives the rest of it, to be done while entries are applied: it makes a blob
+    /// durable that holds the whole state as it was at one moment since this call, with its position, and sees to
+    /// it that the state itself survives a power loss up to the position of this call. Then the log is cut
+    /// behind that position, and names the blob; the one it named before is not needed any more.
     ///
     /// # Errors
-    /// An error is fatal, as in [`StateMachine::apply`].
-    fn durable(&self) -> Result<u64, BoxError>;
+    /// An error is fatal, as in [`StateMachine::apply`]. An error of the rest is not: nothing is cut then.
+    fn checkpoint(&mut self) -> Result<Checkpointing, BoxError>;
 }
+
+/// The long part of [`StateMachine::checkpoint`], done on a thread of its own.
+pub type Checkpointing = Box<dyn FnOnce() -> lineate_storage::Result<BlobInfo> + Send>;
 
 /// A position in the log of a group; `(0, 0)` is the empty state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -19,7 +19,7 @@ pub(crate) struct BlobUse {
 pub(crate) struct Unused {
     /// Segments that left a manifest.
     pub(crate) segments: Vec<SegmentInfo>,
-    /// Blobs that were stored for something that failed.
+    /// Blobs that were stored for something that failed, and checkpoints that were replaced.
     pub(crate) blobs: Vec<Hash>,
 }
 
@@ -40,7 +40,7 @@ impl BlobUse {
         self.unused().segments.extend(segments);
     }
 
-    /// Adds blobs that were stored for something that failed.
+    /// Adds blobs that were stored for something that failed, or that were replaced.
     pub(crate) fn add_unused_blobs(&self, blobs: impl IntoIterator<Item = Hash>) {
         self.unused().blobs.extend(blobs);
     }

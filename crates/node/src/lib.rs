@@ -2,7 +2,8 @@
 //!
 //! - writing: [`Node::apply`], [`Node::ingest`], [`Node::push`], [`Node::register_model`], [`Node::promote`];
 //! - reading: [`Node::lookup`] (now), [`Node::snapshot`] (history), [`Node::meta`] (catalog and ledger);
-//! - in the background: sealing full runs, recording them, compacting, ending loads that were cut off.
+//! - in the background: sealing full runs, recording them, compacting, ending loads that were cut off, cutting logs
+//!   behind checkpoints of the state.
 //!
 //! Invariants:
 //! - every change is a command in a group's log; nothing here reaches into a state machine to change it;
@@ -14,10 +15,12 @@
 mod annotations;
 pub mod api;
 mod blob_use;
+mod checkpoint;
 mod clock;
 mod definitions;
 mod error;
 mod ingest;
+mod log_space;
 mod maintenance;
 mod models;
 mod node;

@@ -1,5 +1,5 @@
-//! Work beside the log: sealing full runs, recording them, compacting, ending loads that were cut off, and
-//! removing blobs that no manifest names.
+//! Work beside the log: sealing full runs, recording them, compacting, ending loads that were cut off, cutting logs,
+//! and removing blobs that nothing names.
 //!
 //! Everything here can be cut off anywhere and done again: commands are conditional on what they found.
 
@@ -28,6 +28,8 @@ fn system() -> Principal {
 
 /// How long to wait after a failure, such as a full disk.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+/// How often to look at the size of the log although nothing changes.
+const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Works until the node stops.
 pub(crate) async fn run(node: Node, stop: CancellationToken) {
@@ -36,6 +38,8 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = node.changed().notified() => {}
             () = tokio::time::sleep(PAUSE), if node.blob_use().has_unused() => {}
+            // Reads and closes make the log grow, and nobody is told.
+            () = tokio::time::sleep(LOG_PAUSE) => {}
         }
         while let Err(error) = node.work_once(&stop).await {
             tracing::warn!(%error, "background work failed and is tried again");
@@ -57,6 +61,7 @@ impl Node {
             self.record_seals(shard).await?;
             self.compact_shard(shard).await?;
         }
+        self.cut_logs(stop).await?;
         self.remove_unused().await
     }
 
@@ -199,7 +204,7 @@ impl Node {
         Ok(())
     }
 
-    /// Every blob that a manifest, a training set or a model names.
+    /// Every blob that a manifest, a training set, a model or a log names.
     pub(crate) fn named_blobs(&self) -> BTreeSet<Hash> {
         let mut named = BTreeSet::new();
         for shard in self.shard_ids() {
@@ -215,6 +220,8 @@ impl Node {
             named.insert(dataset.draft.spine.physical);
             named.extend(dataset.draft.files.iter().map(|file| file.physical));
         }
+        let logs = self.consensus().status();
+        named.extend(logs.into_iter().filter_map(|group| group.checkpoint).map(|checkpoint| checkpoint.hash));
         named.extend(meta.models().filter_map(|model| model.draft.artifact).map(|file| file.physical));
         named
     }

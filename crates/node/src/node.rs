@@ -16,7 +16,7 @@ use lineate_storage::{
     DataDir, OpenMode,
     blob::{BlobStore, DirBlobs},
     kv::{OrderedKv, SledKv, SledOptions},
-    log::{FileLog, LogOptions, RaftLog},
+    log::{FileLog, LogOptions},
 };
 use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs, limits};
 use tokio::{sync::Notify, task::JoinHandle};
@@ -27,6 +27,7 @@ use crate::{
     Error, Result, SealedTexts, Shared,
     api::{NodeStatus, Options},
     blob_use::BlobUse,
+    checkpoint::rebuild_if_behind,
     maintenance,
     online::{self, HotShard, Online, Plans},
     replica::Replica,
@@ -42,6 +43,9 @@ pub struct Node {
 
 struct Inner {
     dir: DataDir,
+    log: Arc<FileLog>,
+    /// What the files of the log may take.
+    log_bytes: u64,
     blobs: Arc<dyn BlobStore>,
     clock: Arc<dyn lineate_consensus::Clock>,
     consensus: Handle,
@@ -62,13 +66,14 @@ struct Inner {
 
 /// The only peer of every group, until there are clusters.
 const PEER: u64 = 1;
-/// The index a log begins after.
-const FOUNDING_INDEX: u64 = 1;
 /// How often a group is asked whether it has caught up, each time as long as consensus is patient.
 const CATCH_UP_ATTEMPTS: usize = 100;
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of one file of the Raft log.
-const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// The part of what the Raft log may take that one of its files takes: the last file, of which nothing can be
+/// given back, must be a small part.
+const LOG_FILE_SHARE: u64 = 8;
+/// Bytes of one file of the Raft log, at least.
+const LOG_FILE_BYTES_MIN: u64 = 64 * 1024;
 /// Bytes of the newest log entries kept in memory.
 const LOG_CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of pages sled keeps in memory.
@@ -204,6 +209,16 @@ impl Node {
         &self.inner.consensus
     }
 
+    /// The Raft log.
+    pub(crate) fn log(&self) -> &FileLog {
+        &self.inner.log
+    }
+
+    /// What the files of the Raft log may take, in bytes.
+    pub(crate) fn log_bytes_limit(&self) -> u64 {
+        self.inner.log_bytes
+    }
+
     pub(crate) fn changed(&self) -> &Notify {
         &self.inner.changed
     }
@@ -228,12 +243,18 @@ impl Node {
     /// # Errors
     /// Less is left than is kept free, or the operating system refuses to say how much.
     pub fn check_space(&self) -> Result<()> {
+        self.check_space_for(0)
+    }
+
+    /// Refuses to write so many bytes where that would touch what is kept free.
+    pub(crate) fn check_space_for(&self, bytes: u64) -> Result<()> {
         let available = self.inner.dir.available_bytes()?;
-        if available >= limits::RESERVED_DISK_BYTES {
+        if available >= limits::RESERVED_DISK_BYTES.saturating_add(bytes) {
             return Ok(());
         }
+        let wanted = if bytes == 0 { String::new() } else { format!(" besides the {bytes} wanted") };
         Err(Error::ResourceExhausted(format!(
-            "the disk of {} has {available} bytes left and {} are kept free; free space, no restart is needed",
+            "the disk of {} has {available} bytes left and {} are kept free{wanted}; free space, no restart is needed",
             self.inner.dir.path().display(),
             limits::RESERVED_DISK_BYTES
         )))
@@ -346,21 +367,30 @@ impl Inner {
         let dir = DataDir::open(&options.data_dir, OpenMode::Create { shards: options.shards, store_id })?;
         let log_options = LogOptions {
             store_id: *dir.store_id().as_bytes(),
-            file_bytes: LOG_FILE_BYTES,
+            file_bytes: (options.log_bytes / LOG_FILE_SHARE).max(LOG_FILE_BYTES_MIN),
             cache_bytes: LOG_CACHE_BYTES,
         };
         let (log, recovery) = FileLog::open(&dir.log_dir(), log_options)?;
+        let log = Arc::new(log);
         tracing::debug!(?recovery, "raft log opened");
         let (kv, report) =
             SledKv::open_or_quarantine(&dir.kv_dir(), &SledOptions { cache_bytes: KV_CACHE_BYTES })?;
         if report.quarantined.is_some() {
-            tracing::warn!(?report, "damaged state was moved aside and is rebuilt from the log");
+            tracing::warn!(
+                ?report,
+                "damaged state was moved aside and is rebuilt from checkpoints and the log"
+            );
         }
         let kv: Arc<dyn OrderedKv> = Arc::new(kv);
         let blobs: Arc<dyn BlobStore> = Arc::new(DirBlobs::open(&dir.blobs_dir(), &dir.tmp_dir())?);
         let changed = Arc::new(Notify::new());
+        for group in [GroupId::META].into_iter().chain((0..dir.shards()).map(|shard| ShardId(shard).group()))
+        {
+            rebuild_if_behind(log.as_ref(), kv.as_ref(), blobs.as_ref(), group)?;
+        }
 
-        let (replica, meta) = Replica::<MetaMachine>::restore(kv.clone(), GroupId::META, changed.clone())?;
+        let (replica, meta) =
+            Replica::<MetaMachine>::restore(kv.clone(), blobs.clone(), GroupId::META, changed.clone())?;
         let plans = Plans::new(&meta.read());
         let replica = replica.followed_by(plans.follower());
         let mut groups: Vec<(GroupId, Box<dyn StateMachine>)> = vec![(GroupId::META, Box::new(replica))];
@@ -369,7 +399,7 @@ impl Inner {
         let folds = Arc::new(Notify::new());
         for shard in (0..dir.shards()).map(ShardId) {
             let (replica, machine) =
-                Replica::<ShardMachine>::restore(kv.clone(), shard.group(), changed.clone())?;
+                Replica::<ShardMachine>::restore(kv.clone(), blobs.clone(), shard.group(), changed.clone())?;
             let of_shard = options.cache_bytes / usize::from(dir.shards()).max(1);
             let view = Arc::new(HotShard::new(&machine.read(), of_shard, folds.clone()));
             hot.push(view.clone());
@@ -377,12 +407,9 @@ impl Inner {
             groups.push((shard.group(), Box::new(replica)));
             shards.push(machine);
         }
-        for (group, replica) in &groups {
-            check_covered(&log, *group, replica.applied().index)?;
-        }
         let clock = options.clock;
         let (driver, consensus) =
-            Driver::start(Arc::new(log), clock.clone(), groups, PEER, lineate_consensus::Options::default())?;
+            Driver::start(log.clone(), clock.clone(), groups, PEER, lineate_consensus::Options::default())?;
         Ok(Self {
             sealed_texts: SealedTexts::new(kv),
             segments: Segments::new(blobs.clone()),
@@ -390,6 +417,8 @@ impl Inner {
             sealing: tokio::sync::Mutex::default(),
             uploads: Uploads::new(dir.tmp_dir()),
             dir,
+            log,
+            log_bytes: options.log_bytes,
             blobs,
             clock,
             consensus,
@@ -403,16 +432,4 @@ impl Inner {
             background: Mutex::new(Vec::new()),
         })
     }
-}
-
-/// Refuses a state that the log can no longer bring up to date: entries behind the cut are gone.
-fn check_covered(log: &dyn RaftLog, group: GroupId, applied: u64) -> Result<()> {
-    let cut = log.state(group).map_or(0, |state| state.cut.index);
-    // A log begins behind its founding entry, which changes no state.
-    if applied < cut && cut > FOUNDING_INDEX {
-        return Err(Error::Corrupt(format!(
-            "the state of group {group} stands at entry {applied} and the log begins after {cut}; restore the store from a backup (a damaged state is kept in a `quarantine-` directory beside it)"
-        )));
-    }
-    Ok(())
 }

@@ -7,14 +7,20 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 
 use bytes::Bytes;
-use lineate_consensus::{Applied, Body, BoxError, Committed, StateMachine};
+use lineate_consensus::{Applied, Body, BoxError, Checkpointing, Committed, StateMachine};
 use lineate_state::{Position, codec};
-use lineate_storage::kv::{KvBatch, OrderedKv};
+use lineate_storage::{
+    blob::BlobStore,
+    kv::{KvBatch, OrderedKv},
+};
 use lineate_types::GroupId;
 use minicbor::{Decode, Encode};
 use tokio::sync::Notify;
 
-use crate::Result;
+use crate::{
+    Result,
+    checkpoint::{StoredPosition, StoredTree, tree_of},
+};
 
 /// A machine of `lineate-state`.
 pub(crate) trait Machine: Send + Sync + Sized + 'static {
@@ -97,28 +103,17 @@ impl<M> Shared<M> {
 /// The applying side of a machine.
 pub(crate) struct Replica<M> {
     machine: Shared<M>,
-    kv: Arc<dyn OrderedKv>,
-    tree: String,
-    /// Where the stored state stands. Entries without commands change no state, so they need not be stored: they
+    tree: Arc<StoredTree>,
+    blobs: Arc<dyn BlobStore>,
+    /// The last entry that was given. Entries without commands change no state, so they are not stored at once: they
     /// are met again after a restart.
-    stored: StoredPosition,
+    seen: StoredPosition,
     changed: Arc<Notify>,
     follower: Option<Follower<M>>,
 }
 
 /// Told of every drain with commands before anybody reads its outcome; must return soon.
 pub(crate) type Follower<M> = Box<dyn Fn(&M) + Send + Sync>;
-
-/// `a` → where the stored state stands in the log.
-const APPLIED: &[u8] = b"a";
-
-#[derive(Debug, Clone, Copy, Default, Encode, Decode)]
-struct StoredPosition {
-    #[n(0)]
-    index: u64,
-    #[n(1)]
-    term: u64,
-}
 
 impl<M: Machine> Replica<M> {
     /// Reads a group's state back. `changed` is notified after every drain with commands.
@@ -127,28 +122,21 @@ impl<M: Machine> Replica<M> {
     /// What is stored is damaged or was written by a newer release.
     pub(crate) fn restore(
         kv: Arc<dyn OrderedKv>,
+        blobs: Arc<dyn BlobStore>,
         group: GroupId,
         changed: Arc<Notify>,
     ) -> Result<(Self, Shared<M>)> {
-        let tree = tree_of(group);
-        let applied = match kv.get(&tree, APPLIED)? {
-            Some(bytes) => codec::decode("applied position", &bytes)?,
-            None => StoredPosition::default(),
-        };
-        let machine = Shared(Arc::new(RwLock::new(M::restore(kv.as_ref(), &tree)?)));
+        let machine = Shared(Arc::new(RwLock::new(M::restore(kv.as_ref(), &tree_of(group))?)));
+        let tree = Arc::new(StoredTree::open(kv, group)?);
         let shared = machine.clone();
-        Ok((Self { machine, kv, tree, stored: applied, changed, follower: None }, shared))
+        let seen = tree.position();
+        Ok((Self { machine, tree, blobs, seen, changed, follower: None }, shared))
     }
 
     /// Lets somebody follow what is applied from now on.
     pub(crate) fn followed_by(self, follower: impl Fn(&M) + Send + Sync + 'static) -> Self {
         Self { follower: Some(Box::new(follower)), ..self }
     }
-}
-
-/// The kv tree of a group.
-pub(crate) fn tree_of(group: GroupId) -> String {
-    format!("group-{group}")
 }
 
 impl<M: Machine> StateMachine for Replica<M> {
@@ -166,27 +154,29 @@ impl<M: Machine> StateMachine for Replica<M> {
             };
             replies.push(reply);
         }
-        let is_command = |entry: &&Committed| matches!(entry.body, Body::Command(_));
-        let Some(last) = entries.iter().rfind(is_command) else { return Ok(replies) };
-        let position = StoredPosition { index: last.index, term: last.term };
-        batch.put(APPLIED, codec::encode(&position));
+        if let Some(last) = entries.last() {
+            self.seen = StoredPosition { index: last.index, term: last.term };
+        }
+        let is_command = |entry: &Committed| matches!(entry.body, Body::Command(_));
+        if !entries.iter().any(is_command) {
+            return Ok(replies);
+        }
         if let Some(follower) = &self.follower {
             follower(&machine);
         }
         // The log is the authority, and has these entries: nobody needs to wait for the stored form to read them.
         drop(machine);
-        self.kv.apply(&self.tree, batch)?;
-        self.stored = position;
+        self.tree.apply(batch, self.seen)?;
         self.changed.notify_one();
         Ok(replies)
     }
 
     fn applied(&self) -> Applied {
-        Applied { index: self.stored.index, term: self.stored.term }
+        let StoredPosition { index, term } = self.tree.position();
+        Applied { index, term }
     }
 
-    fn durable(&self) -> std::result::Result<u64, BoxError> {
-        self.kv.sync()?;
-        Ok(self.stored.index)
+    fn checkpoint(&mut self) -> std::result::Result<Checkpointing, BoxError> {
+        Ok(self.tree.checkpoint(self.seen, &self.blobs)?)
     }
 }

@@ -171,6 +171,7 @@ pub(crate) async fn open_node(
         data_dir,
         shards: shards.unwrap_or(limits::DEFAULT_SHARDS),
         cache_bytes: cache_bytes.unwrap_or(limits::CACHE_BYTES),
+        log_bytes: limits::LOG_BYTES,
         clock: Arc::new(SystemClock),
     };
     let node = Node::open(options).await?;

@@ -31,7 +31,7 @@ impl Reader {
         Ok(self.rest.split_to(length))
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let bytes = self.bytes(N)?;
         // The length was checked by `bytes`; a mismatch reads as zeros, which every caller validates.
         Ok(bytes.first_chunk::<N>().copied().unwrap_or([0; N]))

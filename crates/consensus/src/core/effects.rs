@@ -1,7 +1,7 @@
 //! What the core asks its caller to do, and what it answers.
 
 use bytes::Bytes;
-use lineate_storage::log::GroupBatch;
+use lineate_storage::{blob::BlobInfo, log::GroupBatch};
 use lineate_types::{GroupId, TimestampUs};
 
 use crate::Committed;
@@ -97,4 +97,8 @@ pub struct GroupStatus {
     pub cut: u64,
     /// Nothing at or below this time will be committed; of the applied state.
     pub closed: TimestampUs,
+    /// What the entries from the cut up to the applied one take in the log, roughly.
+    pub log_bytes: u64,
+    /// The blob that holds the state the entries behind the cut made; none as long as the log was never cut.
+    pub checkpoint: Option<BlobInfo>,
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use lineate_storage::log::{Cut, GroupBatch, HardState, RaftLog};
+use lineate_storage::{
+    blob::BlobInfo,
+    log::{Cut, GroupBatch, HardState, RaftLog},
+};
 use lineate_types::{GroupId, TimestampUs};
 use raft::{
     RawNode, StateRole,
@@ -35,8 +38,6 @@ const MESSAGES_IN_FLIGHT: usize = 256;
 const APPLY_BYTES: u64 = 16 * 1024 * 1024;
 /// Committed entries not applied above which a peer does not campaign: raft-rs reads them all at once.
 const CAMPAIGN_GAP: u64 = 256;
-/// Applied entries between two places at which the log can be cut.
-const CUT_SPACING: u64 = 64;
 
 /// One group of one peer. See the [module](super) for how to drive it.
 pub struct Group {
@@ -50,12 +51,22 @@ pub struct Group {
     /// Of the entries given out to be applied.
     given_out: LogTimes,
     applied: u64,
-    /// Where the log can be cut, with the times up to there; ascending.
-    cut_places: VecDeque<(Cut, LogTimes)>,
+    /// What the entries from the cut up to the applied one take in the log.
+    applied_bytes: u64,
+    /// What was given out to be applied, ready by ready: the last index, and what the entries take in the log.
+    unapplied: VecDeque<(u64, u64)>,
     /// Readies whose messages wait for a write, in order.
     awaiting: VecDeque<Awaiting>,
     /// The term and vote that are durable or on their way.
     written: (u64, u64),
+}
+
+/// Where the log of a group can be cut, and what must be remembered of the entries up to there.
+#[derive(Debug, Clone, Copy)]
+pub struct CutPlace {
+    cut: Cut,
+    times: LogTimes,
+    bytes: u64,
 }
 
 struct Awaiting {
@@ -77,7 +88,7 @@ impl Group {
         applied: Applied,
         options: &Options,
     ) -> Result<Self> {
-        let Found { hard_state, record, cut, last_index, applied, times } =
+        let Found { hard_state, record, cut, last_index, applied, times, applied_bytes } =
             founding::find(&log, id, applied, options)?;
         if !record.voters.contains(&peer) {
             return Err(Error::Options {
@@ -99,7 +110,7 @@ impl Group {
         let raft_failed = |source| Error::Raft { group: id, source };
         let node = RawNode::new(&config, view, &journal::logger(id)).map_err(raft_failed)?;
         let given_out = times.applied();
-        let mut group = Self {
+        Ok(Self {
             id,
             peer,
             node,
@@ -109,12 +120,11 @@ impl Group {
             record,
             given_out,
             applied,
-            cut_places: VecDeque::new(),
+            applied_bytes,
+            unapplied: VecDeque::new(),
             awaiting: VecDeque::new(),
             written: (hard_state.term, hard_state.vote),
-        };
-        group.note_cut_place();
-        Ok(group)
+        })
     }
 
     /// Whether time matters to this group: a lone voter needs no ticks.
@@ -236,7 +246,9 @@ impl Group {
         self.node.advance_apply_to(index);
         self.applied = index;
         self.times.apply_to(index);
-        self.note_cut_place();
+        while let Some((_, bytes)) = self.unapplied.pop_front_if(|(last, _)| *last <= index) {
+            self.applied_bytes += bytes;
+        }
         Ok(())
     }
 
@@ -259,25 +271,37 @@ impl Group {
             last_index: raft.raft_log.last_index(),
             cut: self.node.store().cut().index,
             closed: self.closed(),
+            log_bytes: self.applied_bytes,
+            checkpoint: self.record.checkpoint,
         }
     }
 
-    /// The batch that cuts the log behind `durable`, less the newest `keep` applied entries; none where
-    /// nothing can be cut. From this call on the entries behind the cut are not read any more.
-    pub fn cut(&mut self, durable: u64, keep: u64) -> Option<GroupBatch> {
-        if !self.is_alone() {
-            return None;
+    /// Where the log can be cut now: behind what is applied. None where nothing is, or the group has other
+    /// voters, who may need the entries.
+    ///
+    /// # Errors
+    /// Any error is fatal.
+    pub fn cut_place(&self) -> Result<Option<CutPlace>> {
+        if !self.is_alone() || self.applied <= self.node.store().cut().index {
+            return Ok(None);
         }
-        let limit = durable.min(self.applied.saturating_sub(keep));
-        let (mut cut, mut times) = (self.node.store().cut(), self.record.times);
-        let before = cut;
-        while let Some(place) = self.cut_places.pop_front_if(|(place, _)| place.index <= limit) {
-            (cut, times) = place;
-        }
-        if cut.index <= before.index {
+        let term = self.node.raft.raft_log.term(self.applied);
+        let term = term.map_err(|source| Error::Raft { group: self.id, source })?;
+        let cut = Cut { index: self.applied, term };
+        Ok(Some(CutPlace { cut, times: self.times.applied(), bytes: self.applied_bytes }))
+    }
+
+    /// The batch that cuts the log at a place, behind a state that a durable blob holds; none where the log was
+    /// cut there already. The state must stand at the place or after it, at an entry that was applied here.
+    /// From this call on the entries behind the cut are not read any more.
+    pub fn cut(&mut self, place: CutPlace, checkpoint: BlobInfo) -> Option<GroupBatch> {
+        let CutPlace { cut, times, bytes } = place;
+        if cut.index <= self.node.store().cut().index {
             return None;
         }
         self.record.times = times;
+        self.record.checkpoint = Some(checkpoint);
+        self.applied_bytes = self.applied_bytes.saturating_sub(bytes);
         self.node.mut_store().set_cut(cut);
         let conf = Some(record::encode(&self.record));
         Some(GroupBatch { conf, cut: Some(cut), ..GroupBatch::new(self.id) })
@@ -353,6 +377,8 @@ impl Group {
     fn give_out(&mut self, entries: Vec<Entry>) -> Result<Vec<Committed>> {
         if let Some(last) = entries.last() {
             self.node.mut_store().set_handed_out(last.index);
+            let bytes = entries.iter().map(|entry| founding::log_bytes(&entry.data)).sum();
+            self.unapplied.push_back((last.index, bytes));
         }
         entries.into_iter().map(|entry| self.give_out_one(&entry)).collect()
     }
@@ -382,17 +408,6 @@ impl Group {
                 "entry {index} has commit time {commit_time}; it must be above {} and {}, and at most {}",
                 before.commit, before.closed, before.ceiling
             ),
-        }
-    }
-
-    fn note_cut_place(&mut self) {
-        let last = self.cut_places.back().map_or(self.node.store().cut().index, |(cut, _)| cut.index);
-        if self.applied < last + CUT_SPACING {
-            return;
-        }
-        // The applied entry is in the log: it was given out from there.
-        if let Ok(term) = self.node.raft.raft_log.term(self.applied) {
-            self.cut_places.push_back((Cut { index: self.applied, term }, self.times.applied()));
         }
     }
 

@@ -24,8 +24,8 @@ mod times;
 mod view;
 
 pub use effects::{Effects, GroupStatus, Outgoing, Persist, ReadPoint, Refusal, Ticket};
-pub use founding::founding;
-pub use group::Group;
+pub use founding::{checkpoint, founding};
+pub use group::{CutPlace, Group};
 pub use leader::{Draft, ReadsDone};
 pub use reads::ReadBatch;
 pub(crate) use times::LogTimes;

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use lineate_types::GroupId;
 
 use super::{
-    event::{Event, Waiter, answer},
+    event::{CheckpointRest, Event, Waiter, answer},
     handle::Reply,
     health::Health,
 };
@@ -30,8 +30,8 @@ pub(super) enum Job {
         waiters: Vec<(usize, Waiter)>,
         bytes: usize,
     },
-    /// To find out up to where the state survives.
-    Durable { group: GroupId },
+    /// To begin a checkpoint.
+    Checkpoint { group: GroupId },
 }
 
 /// An apply thread.
@@ -55,12 +55,12 @@ impl Applier {
     pub(super) fn run(&mut self) -> Result<()> {
         while let Ok(first) = self.jobs.recv() {
             let mut steps: BTreeMap<GroupId, Step> = BTreeMap::new();
-            let mut durable = Vec::new();
+            let mut checkpoints = Vec::new();
             let mut bytes = 0;
             let rest = self.jobs.try_iter().take(STEP_JOBS);
             for job in std::iter::once(first).chain(rest) {
                 match job {
-                    Job::Durable { group } => durable.push(group),
+                    Job::Checkpoint { group } => checkpoints.push(group),
                     Job::Apply { group, entries, waiters, bytes: more } => {
                         steps.entry(group).or_default().push(entries, waiters, more);
                         bytes += more;
@@ -76,10 +76,10 @@ impl Applier {
             for (group, step) in steps {
                 self.apply(group, step)?;
             }
-            for group in durable {
-                let machine = self.machine(group)?;
-                let index = machine.durable().map_err(|source| Error::StateMachine { group, source })?;
-                self.tell(Event::Durable { group, index });
+            for group in checkpoints {
+                let begun = self.machine(group)?.checkpoint();
+                let rest = begun.map_err(|source| Error::StateMachine { group, source })?;
+                self.tell(Event::CheckpointBegun { group, rest: CheckpointRest(rest) });
             }
         }
         Ok(())

@@ -4,16 +4,17 @@
 //! log writer and the apply threads report only what the raft thread handed to them, and frames of peers hold
 //! permits of one budget of the node.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
 use bytes::Bytes;
+use lineate_storage::blob::BlobInfo;
 use lineate_types::{GroupId, TimestampUs};
 use tokio::sync::oneshot;
 
 use super::{budget::Permit, handle::Reply};
 use crate::{
-    Error, Result,
-    core::{Draft, ReadPoint},
+    Checkpointing, Error, Result,
+    core::{Draft, GroupStatus, ReadPoint},
 };
 
 /// Where an answer goes.
@@ -44,6 +45,15 @@ pub(crate) struct Close {
     pub(crate) _permit: Permit,
 }
 
+/// What is still to be done of a checkpoint.
+pub(crate) struct CheckpointRest(pub(crate) Checkpointing);
+
+impl fmt::Debug for CheckpointRest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckpointRest")
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -62,7 +72,7 @@ pub(crate) enum Event {
     },
     Cut {
         group: GroupId,
-        reply: Responder<u64>,
+        reply: Responder<GroupStatus>,
     },
     /// A frame of another peer.
     Frame {
@@ -77,10 +87,15 @@ pub(crate) enum Event {
         index: u64,
         bytes: usize,
     },
-    /// An apply thread tells up to where the state of a group survives.
-    Durable {
+    /// An apply thread began the checkpoint of a group, at the state it last reported.
+    CheckpointBegun {
         group: GroupId,
-        index: u64,
+        rest: CheckpointRest,
+    },
+    /// The checkpoint of a group is durable, or failed.
+    Checkpointed {
+        group: GroupId,
+        outcome: lineate_storage::Result<BlobInfo>,
     },
     Shutdown,
     /// Another thread failed; the health of the node knows why.

@@ -127,12 +127,12 @@ impl Handle {
         .await
     }
 
-    /// Cuts the log of a group behind what its state machine holds durably, and gives the index it now begins
-    /// after. Entries a peer still needs, and [`Options::keep_entries`] more, stay.
+    /// Writes the state of a group as a blob, cuts its log behind that, and gives what is known of the group
+    /// then. The log of a group with other voters, who may need its entries, stays as it is.
     ///
     /// # Errors
-    /// As for any request.
-    pub async fn cut(&self, group: GroupId) -> Result<u64> {
+    /// [`Error::Checkpoint`] where the blob cannot be written; else as for any request.
+    pub async fn cut(&self, group: GroupId) -> Result<GroupStatus> {
         self.gate(group)?;
         self.check_space()?;
         self.ask(|reply| Event::Cut { group, reply }).await

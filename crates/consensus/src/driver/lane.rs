@@ -8,15 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lineate_types::{GroupId, TimestampUs};
+use lineate_storage::blob::BlobInfo;
+use lineate_types::{GroupId, HasKind, TimestampUs};
 
 use super::{
     applier::Job,
-    event::{Close, Read, Responder, Waiter, answer, refuse},
+    event::{CheckpointRest, Close, Read, Responder, Waiter, answer, refuse},
 };
 use crate::{
     Committed, Error, Options, Result,
-    core::{Draft, Effects, Group, GroupStatus, Outgoing, PeerMessage, Persist, ReadBatch, Refusal},
+    core::{
+        CutPlace, Draft, Effects, Group, GroupStatus, Outgoing, PeerMessage, Persist, ReadBatch, Refusal,
+    },
 };
 
 /// How often a request that waits for the clock is looked at: the clock may step.
@@ -38,6 +41,7 @@ pub(super) struct Out {
     pub(super) writes: VecDeque<Write>,
     pub(super) jobs: Vec<Job>,
     pub(super) messages: Vec<Outgoing>,
+    pub(super) checkpoints: Vec<(GroupId, CheckpointRest)>,
 }
 
 /// A write on its way to the log.
@@ -68,12 +72,15 @@ pub(super) struct Lane {
     waits_for_clock: bool,
 }
 
+/// A cut: asked for, then a checkpoint is begun, then finished, then the log is cut.
 #[derive(Default)]
 struct Cutting {
-    waiting: Vec<Responder<u64>>,
+    waiting: Vec<Responder<GroupStatus>>,
     running: bool,
-    /// Bytes applied since the last cut.
-    bytes: u64,
+    /// Where the checkpoint was begun.
+    place: Option<CutPlace>,
+    /// It is over, and who waits for it is to be answered.
+    ended: bool,
 }
 
 impl Lane {
@@ -126,7 +133,7 @@ impl Lane {
         self.new_closes.push_back(close);
     }
 
-    pub(super) fn cut(&mut self, reply: Responder<u64>) {
+    pub(super) fn cut(&mut self, reply: Responder<GroupStatus>) {
         self.cut.waiting.push(reply);
     }
 
@@ -134,7 +141,7 @@ impl Lane {
     pub(super) fn persisted(&mut self, number: Option<u64>, out: &mut Out) -> Result<()> {
         match number {
             Some(number) => out.messages.extend(self.core.persisted(number)?),
-            None => self.end_cut(),
+            None => self.cut.ended = true,
         }
         Ok(())
     }
@@ -142,15 +149,42 @@ impl Lane {
     /// The state machine applied everything up to `index`.
     pub(super) fn applied(&mut self, index: u64, bytes: usize) -> Result<()> {
         self.backlog_bytes = self.backlog_bytes.saturating_sub(bytes);
-        self.cut.bytes += bytes as u64;
         self.core.applied(index)
     }
 
-    /// The state machine survives up to `index`.
-    pub(super) fn durable(&mut self, index: u64, options: &Options, out: &mut Out) {
-        match self.core.cut(index, options.keep_entries) {
+    /// The state machine began a checkpoint where it stands, which is what it last reported.
+    pub(super) fn checkpoint_begun(&mut self, rest: CheckpointRest, out: &mut Out) -> Result<()> {
+        self.cut.place = self.core.cut_place()?;
+        if self.cut.place.is_some() {
+            out.checkpoints.push((self.id, rest));
+        } else {
+            self.cut.ended = true;
+        }
+        Ok(())
+    }
+
+    /// The checkpoint is durable, or failed.
+    pub(super) fn checkpointed(&mut self, outcome: lineate_storage::Result<BlobInfo>, out: &mut Out) {
+        let cut = match outcome {
+            Ok(checkpoint) => self.cut.place.take().and_then(|place| self.core.cut(place, checkpoint)),
+            Err(error) => {
+                let (group, reason, kind) = (self.id, error.to_string(), error.kind());
+                let failed = || Error::Checkpoint { group, reason: reason.clone(), kind };
+                self.cut.waiting.drain(..).for_each(|reply| refuse(reply, failed()));
+                None
+            }
+        };
+        match cut {
             Some(batch) => out.writes.push_back(Write { group: self.id, number: None, batch }),
-            None => self.end_cut(),
+            None => self.cut.ended = true,
+        }
+    }
+
+    /// Answers who waits for a cut that is over, with a status that everybody can see by now.
+    pub(super) fn finish_cut(&mut self, status: GroupStatus) {
+        if std::mem::take(&mut self.cut.ended) {
+            self.cut.running = false;
+            self.cut.waiting.drain(..).for_each(|reply| answer(reply, Ok(status)));
         }
     }
 
@@ -313,21 +347,11 @@ impl Lane {
     }
 
     fn begin_cut(&mut self, turn: &mut Turn<'_>) {
-        let limit = turn.options.cut_after_bytes;
-        let due = limit > 0 && self.cut.bytes >= limit && !self.core.ticks();
-        let asked = due || !self.cut.waiting.is_empty();
-        if self.cut.running || turn.stopping || !asked {
+        if self.cut.running || turn.stopping || self.cut.waiting.is_empty() {
             return;
         }
         self.cut.running = true;
-        self.cut.bytes = 0;
-        turn.out.jobs.push(Job::Durable { group: self.id });
-    }
-
-    fn end_cut(&mut self) {
-        self.cut.running = false;
-        let cut = self.core.status().cut;
-        self.cut.waiting.drain(..).for_each(|reply| answer(reply, Ok(cut)));
+        turn.out.jobs.push(Job::Checkpoint { group: self.id });
     }
 
     /// Gives up on requests that waited too long.

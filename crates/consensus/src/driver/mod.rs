@@ -1,11 +1,12 @@
 //! The driver: threads around the synchronous core.
 //!
 //! One raft thread steps all groups, one log writer makes their entries durable, apply threads own the state
-//! machines. They talk through channels; no lock is held across a sync. A failure or a panic of any of them
-//! ends the node: see [`Handle::failed`].
+//! machines, and one thread finishes the checkpoints they begin. They talk through channels; no lock is held
+//! across a sync. A failure or a panic of any of them ends the node: see [`Handle::failed`].
 
 mod applier;
 mod budget;
+mod checkpointer;
 mod event;
 mod handle;
 mod health;
@@ -27,6 +28,7 @@ use lineate_types::{GroupId, limits};
 use self::{
     applier::{Applier, Job},
     budget::Budget,
+    checkpointer::Checkpointer,
     event::Event,
     handle::{Gate, Shared},
     health::Health,
@@ -103,6 +105,9 @@ impl Driver {
             Writer { log, jobs: write_jobs, mailbox: mailbox.clone(), health: Arc::clone(&health) };
         driver.spawn("raft-log", move || writer.run())?;
         let appliers = driver.spawn_appliers(groups, &mailbox, &options)?;
+        let (checkpoints, begun) = crossbeam_channel::unbounded();
+        let mut checkpointer = Checkpointer { begun, mailbox: mailbox.clone(), health: Arc::clone(&health) };
+        driver.spawn("raft-checkpoint", move || checkpointer.run())?;
         let mut raft = RaftThread {
             shared,
             events,
@@ -112,6 +117,7 @@ impl Driver {
             lanes: cores.into_iter().map(|(id, core)| (id, Lane::new(id, core))).collect(),
             writer: writes,
             appliers,
+            checkpoints,
             state: State::default(),
         };
         let ended = Arc::clone(&health);

@@ -16,7 +16,7 @@ use lineate_types::GroupId;
 
 use super::{
     applier::Job,
-    event::{Event, refuse},
+    event::{CheckpointRest, Event, refuse},
     handle::Shared,
     lane::{Lane, Out, Turn},
 };
@@ -40,6 +40,7 @@ pub(super) struct RaftThread {
     pub(super) writer: Sender<LogBatch>,
     /// The apply thread of each group.
     pub(super) appliers: BTreeMap<GroupId, Sender<Job>>,
+    pub(super) checkpoints: Sender<(GroupId, CheckpointRest)>,
     pub(super) state: State,
 }
 
@@ -140,10 +141,16 @@ impl RaftThread {
                     lane.applied(index, bytes)?;
                 }
             }
-            Event::Durable { group, index } => {
+            Event::CheckpointBegun { group, rest } => {
                 self.state.touched.insert(group);
                 if let Some(lane) = self.lanes.get_mut(&group) {
-                    lane.durable(index, &self.options, &mut self.state.out);
+                    lane.checkpoint_begun(rest, &mut self.state.out)?;
+                }
+            }
+            Event::Checkpointed { group, outcome } => {
+                self.state.touched.insert(group);
+                if let Some(lane) = self.lanes.get_mut(&group) {
+                    lane.checkpointed(outcome, &mut self.state.out);
                 }
             }
             Event::Shutdown => self.stop(),
@@ -234,9 +241,11 @@ impl RaftThread {
                 Some(at) => self.state.wakes.insert(group, at),
                 None => self.state.wakes.remove(&group),
             };
+            let status = lane.status();
             if let Some(gate) = self.shared.gates.get(&group) {
-                gate.set_status(lane.status());
+                gate.set_status(status);
             }
+            lane.finish_cut(status);
         }
         Ok(())
     }
@@ -246,11 +255,15 @@ impl RaftThread {
             self.outbox.send(message.to, message.frame);
         }
         for job in self.state.out.jobs.drain(..) {
-            let (Job::Apply { group, .. } | Job::Durable { group }) = &job;
+            let (Job::Apply { group, .. } | Job::Checkpoint { group }) = &job;
             if let Some(applier) = self.appliers.get(group) {
                 // An apply thread is gone only after it failed, which ends this thread too.
                 drop(applier.send(job));
             }
+        }
+        for checkpoint in self.state.out.checkpoints.drain(..) {
+            // As above.
+            drop(self.checkpoints.send(checkpoint));
         }
         if !self.state.writing.is_empty() || self.state.out.writes.is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! A cluster of bare cores in one thread: everything that happens is chosen by a seed.
 //!
 //! Messages of one pair of peers keep their order or are lost with all that follow them in the queue. A crash
-//! loses the writes in flight, and whatever the state machine had not made durable. What is acknowledged,
+//! loses the writes in flight, and whatever the state machine had not made durable, sometimes all of it. What is acknowledged,
 //! answered and applied is checked as it happens; [`Cluster::check`] checks the whole at the end.
 
 use std::{
@@ -12,13 +12,17 @@ use std::{
 use bytes::Bytes;
 use lineate_consensus::{
     Committed, Options,
-    core::{Draft, Group, Outgoing, PeerMessage, Persist, ReadBatch, Refusal, Ticket, founding},
+    core::{
+        CutPlace, Draft, Group, Outgoing, PeerMessage, Persist, ReadBatch, Refusal, Ticket, checkpoint,
+        founding,
+    },
 };
 use lineate_storage::{
     Seed,
+    blob::BlobInfo,
     log::{LogBatch, LogFault, MemLog, RaftLog},
 };
-use lineate_types::{DurationUs, GroupId, TimestampUs};
+use lineate_types::{DurationUs, GroupId, Hash, TimestampUs};
 
 use crate::machine::History;
 
@@ -32,6 +36,10 @@ pub(crate) struct Peer {
     pub(crate) history: History,
     /// What the state machine would find after a crash.
     durable: History,
+    /// Its checkpoints, durable.
+    blobs: BTreeMap<Hash, History>,
+    /// Where a checkpoint was begun.
+    cutting: Option<CutPlace>,
     writes: VecDeque<Persist>,
     jobs: VecDeque<Vec<Committed>>,
     tickets: BTreeMap<(u64, u64), Bytes>,
@@ -68,16 +76,19 @@ pub(crate) struct Cluster {
     leaders: BTreeMap<u64, u64>,
     crashes: usize,
     lost_reads: usize,
+    cuts: usize,
+    /// States that were lost and rebuilt from a checkpoint.
+    rebuilt: usize,
 }
 
 impl Cluster {
     pub(crate) fn new(size: u64, seed: u64) -> Self {
-        let options = Options { keep_entries: 16, ..Options::default() };
+        let options = Options::default();
         let voters: Vec<u64> = (1..=size).collect();
         let open = |id: u64| {
             let log = Arc::new(MemLog::new());
             log.append(&LogBatch::of(founding(GROUP, &voters))).unwrap();
-            Peer::open(id, log, History::default(), &options)
+            Peer::open(id, log, History::default(), BTreeMap::new(), &options)
         };
         Self {
             peers: voters.iter().map(|id| open(*id)).collect(),
@@ -94,6 +105,8 @@ impl Cluster {
             leaders: BTreeMap::new(),
             crashes: 0,
             lost_reads: 0,
+            cuts: 0,
+            rebuilt: 0,
         }
     }
 
@@ -109,14 +122,14 @@ impl Cluster {
                 290..500 => self.write(peer, LogFault::None),
                 500..650 => self.apply(peer),
                 650..880 => self.deliver_any(),
-                880..950 => self.tick_all(),
+                880..938 => self.tick_all(),
+                938..950 => self.cut_some(peer),
                 950..960 => self.break_link(),
                 960..965 => self.isolate(peer),
                 965..972 => self.broken.clear(),
                 972..975 => self.let_others_lead(),
                 975..985 => self.step_clock(peer),
-                985..990 => self.make_durable(peer),
-                990..994 => self.cut(peer),
+                985..994 => self.make_durable(peer),
                 994..996 => self.leave(peer),
                 996..998 => {
                     let survives = self.seed.chance(500);
@@ -192,9 +205,10 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn counts(&self) -> [usize; 6] {
-        let Self { acked, answered, closed, leaders, lost_reads, crashes, .. } = self;
-        [acked.len(), answered.len(), closed.len(), leaders.len(), *lost_reads, *crashes]
+    pub(crate) fn counts(&self) -> [usize; 8] {
+        let Self { acked, answered, closed, leaders, lost_reads, crashes, cuts, rebuilt, .. } = self;
+        let [acked, answered, closed, terms] = [acked.len(), answered.len(), closed.len(), leaders.len()];
+        [acked, answered, closed, terms, *lost_reads, *crashes, *cuts, *rebuilt]
     }
 
     pub(crate) fn leader(&self) -> Option<usize> {
@@ -372,13 +386,32 @@ impl Cluster {
         peer.durable = peer.history.clone();
     }
 
-    fn cut(&mut self, peer: usize) {
-        let peer = &mut self.peers[peer];
+    /// Begins a cut, or goes on with the one that is begun.
+    fn cut_some(&mut self, position: usize) {
+        let peer = &mut self.peers[position];
+        match peer.cutting {
+            None => peer.cutting = peer.core.cut_place().unwrap(),
+            // The power may fail between the two.
+            Some(_) if self.seed.chance(200) => drop(peer.checkpoint()),
+            Some(_) => self.cut(position),
+        }
+    }
+
+    /// Cuts the log where a checkpoint was begun, or here.
+    pub(crate) fn cut(&mut self, position: usize) {
+        let peer = &mut self.peers[position];
+        if peer.cutting.is_none() {
+            peer.cutting = peer.core.cut_place().unwrap();
+        }
         // A cut goes its own way to the disk, between two writes; here it is written at once.
-        if peer.writes.is_empty()
-            && let Some(batch) = peer.core.cut(peer.durable.applied.index, 16)
-        {
+        if !peer.writes.is_empty() {
+            return;
+        }
+        let checkpoint = peer.checkpoint();
+        let cut = peer.cutting.take().and_then(|place| peer.core.cut(place, checkpoint));
+        if let Some(batch) = cut {
             peer.log.append(&LogBatch::of(batch)).unwrap();
+            self.cuts += 1;
         }
     }
 
@@ -387,9 +420,19 @@ impl Cluster {
         if fault != LogFault::None {
             self.write(position, fault);
         }
-        let durable = self.peers[position].durable.clone();
         let log = Arc::new(self.peers[position].log.crash());
-        self.restart(position, log, durable);
+        let history = match self.seed.chance(300) {
+            true => self.rebuild(position, &log),
+            false => self.peers[position].durable.clone(),
+        };
+        self.restart(position, log, history);
+    }
+
+    /// What a peer that lost its state begins with: the checkpoint its log names, if it was cut.
+    fn rebuild(&mut self, position: usize, log: &MemLog) -> History {
+        let Some(blob) = checkpoint(log, GROUP).unwrap() else { return History::default() };
+        self.rebuilt += 1;
+        self.peers[position].blobs[&blob.hash].clone()
     }
 
     /// A peer is stopped in order and started again.
@@ -408,8 +451,9 @@ impl Cluster {
     pub(crate) fn restart(&mut self, position: usize, log: Arc<MemLog>, history: History) {
         self.crashes += 1;
         let Peer { id, skew_us, .. } = self.peers[position];
+        let blobs = std::mem::take(&mut self.peers[position].blobs);
         self.links.retain(|(from, to), _| *from != id && *to != id);
-        let mut peer = Peer::open(id, log, history, &self.options);
+        let mut peer = Peer::open(id, log, history, blobs, &self.options);
         peer.skew_us = skew_us;
         self.peers[position] = peer;
     }
@@ -429,7 +473,13 @@ impl Cluster {
 }
 
 impl Peer {
-    fn open(id: u64, log: Arc<MemLog>, history: History, options: &Options) -> Self {
+    fn open(
+        id: u64,
+        log: Arc<MemLog>,
+        history: History,
+        blobs: BTreeMap<Hash, History>,
+        options: &Options,
+    ) -> Self {
         // Timeouts that differ by peer, and are the same in every run.
         let ticks = 10 + 3 * id as usize;
         let options = Options { election_ticks_min: ticks, election_ticks_max: ticks + 1, ..options.clone() };
@@ -441,6 +491,8 @@ impl Peer {
             core,
             durable: history.clone(),
             history,
+            blobs,
+            cutting: None,
             writes: VecDeque::new(),
             jobs: VecDeque::new(),
             tickets: BTreeMap::new(),
@@ -448,6 +500,14 @@ impl Peer {
             closes: Vec::new(),
             skew_us: 0,
         }
+    }
+
+    /// Makes the state durable, and a blob of it.
+    fn checkpoint(&mut self) -> BlobInfo {
+        self.durable = self.history.clone();
+        let blob = self.history.blob();
+        self.blobs.insert(blob.hash, self.history.clone());
+        blob
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Body, Driver, Error, Handle, Options, StateMachine};
+use lineate_consensus::{Body, Driver, Error, Handle, Options, StateMachine, checkpoint};
 use lineate_storage::log::{GroupState, LogBatch, LogEntry, LogFault, MemLog, RaftLog};
 use lineate_types::{ErrorKind, GroupId, HasKind, TimestampUs};
 
@@ -262,6 +262,7 @@ async fn too_much_in_flight_is_refused_and_accepted_again() {
 async fn a_full_disk_refuses_writes_serves_reads_and_needs_no_restart() {
     let mut node = Node::start(Options::default());
     let last = node.propose("before").await.unwrap();
+    node.handle.cut(META).await.unwrap();
     node.log.log.set_full(true);
     let handle = node.handle.clone();
     let stuck = tokio::spawn(async move { handle.propose(SHARD, Bytes::from_static(b"stuck")).await });
@@ -328,32 +329,67 @@ async fn a_state_machine_that_fails_or_panics_ends_the_node() {
 
 #[tokio::test]
 async fn a_cut_log_starts_again_and_keeps_its_times() {
-    let node = Node::start(Options { keep_entries: 10, ..Options::default() });
+    let node = Node::start(Options::default());
     let now = lineate_consensus::Clock::now(&node.clock);
     node.handle.close(SHARD, now).await.unwrap();
     for _ in 0..300 {
         node.propose("x").await.unwrap();
     }
-    let cut = node.handle.cut(SHARD).await.unwrap();
-    let status = node.handle.status()[1];
-    assert!(cut > 200 && cut <= status.applied - 10, "cut at {cut} of {}", status.applied);
-    assert_eq!(node.log.state(SHARD).unwrap().cut.index, cut);
+    assert!(node.handle.status()[1].log_bytes > 300 * 64);
+    let status = node.handle.cut(SHARD).await.unwrap();
+    assert!(status.cut > 300, "cut at {} of {}", status.cut, status.applied);
+    assert_eq!(node.handle.status()[1], status, "everybody sees what the caller was told");
+    assert_eq!(node.log.state(SHARD).unwrap().cut.index, status.cut);
+    assert_eq!(checkpoint(&*node.log, SHARD).unwrap(), status.checkpoint);
+    assert_eq!(checkpoint(&*node.log, META).unwrap(), None);
     let last = node.machines[1].history().commands().last().map(|(time, _)| time).unwrap();
     let mut node = node.restart();
     let reply = node.propose("y").await.unwrap();
     assert!(reply.commit_time > last);
-    assert_eq!(node.handle.status()[1].closed, now, "the closed time is behind the cut");
+    let again = node.handle.status()[1];
+    assert_eq!(again.closed, now, "the closed time is behind the cut");
+    assert_eq!((again.cut, again.checkpoint), (status.cut, status.checkpoint));
     node.shutdown().unwrap();
 }
 
 #[tokio::test]
-async fn a_log_is_cut_by_itself_when_it_grew_enough() {
-    let options = Options { keep_entries: 0, cut_after_bytes: 64 * 1024, ..Options::default() };
-    let mut node = Node::start(options);
-    for _ in 0..300 {
-        node.handle.propose(SHARD, vec![7; 1024].into()).await.unwrap();
+async fn a_state_that_is_lost_after_a_cut_goes_on_from_the_checkpoint_the_log_names() {
+    let node = Node::start(Options::default());
+    for number in 0..50 {
+        node.propose("x").await.unwrap();
+        if number % 20 == 19 {
+            node.handle.cut(SHARD).await.unwrap();
+        }
     }
-    until(|| node.handle.status()[1].cut > 100).await;
+    let before = node.machines[1].history();
+    let Node { log, clock, mut driver, machines, options, .. } = node;
+    driver.take().unwrap().shutdown().unwrap();
+    clock.advance(10_000);
+    let blob = checkpoint(&*log, SHARD).unwrap().unwrap();
+    let rebuilt = Machine::default();
+    let found = machines[1].0.lock().unwrap().blobs[&blob.hash].clone();
+    rebuilt.0.lock().unwrap().history = found;
+    let mut node = Node::start_on(log, clock, [machines[0].clone(), rebuilt], options).unwrap();
+    node.handle.read(SHARD).await.unwrap();
+    node.shutdown().unwrap();
+    let after = node.machines[1].history();
+    assert_eq!(after.entries[..before.entries.len()], before.entries[..]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_fails_cuts_nothing_and_stops_nothing() {
+    let mut node = Node::start(Options::default());
+    node.propose("x").await.unwrap();
+    node.machines[1].0.lock().unwrap().trouble = Trouble::CheckpointFails;
+    let error = node.handle.cut(SHARD).await.unwrap_err();
+    assert!(matches!(error, Error::Checkpoint { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+    assert_eq!((node.handle.status()[1].cut, node.handle.status()[1].checkpoint), (1, None));
+    node.machines[1].0.lock().unwrap().trouble = Trouble::None;
+    node.propose("y").await.unwrap();
+    let status = node.handle.cut(SHARD).await.unwrap();
+    assert!(status.cut > 1 && status.log_bytes == 0, "{status:?}");
+    assert_eq!(node.handle.cut(SHARD).await.unwrap().checkpoint, status.checkpoint, "nothing new to cut");
     node.shutdown().unwrap();
 }
 

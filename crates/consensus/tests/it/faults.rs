@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lineate_consensus::{
-    Applied, Error, Options,
+    Applied, Error, Options, checkpoint,
     core::{Group, founding},
 };
-use lineate_storage::log::{GroupBatch, HardState, LogBatch, LogEntry, LogFault, MemLog, RaftLog};
+use lineate_storage::log::{Cut, GroupBatch, HardState, LogBatch, LogEntry, LogFault, MemLog, RaftLog};
 use lineate_types::{ErrorKind, HasKind};
 
 use crate::cluster::{Cluster, GROUP};
@@ -53,15 +53,26 @@ fn a_state_behind_the_cut_is_refused() {
         cluster.pump(0);
         cluster.apply(0);
     }
+    cluster.cut(0);
     let peer = &mut cluster.peers[0];
     let applied = peer.history.applied;
-    let batch = peer.core.cut(applied.index, 16).unwrap();
-    peer.log.append(&LogBatch::of(batch)).unwrap();
     assert!(open(&peer.log, applied).is_ok());
     let text = refused(&peer.log, Applied { index: 5, term: 2 });
     assert!(text.contains("must be rebuilt"), "{text}");
     let text = refused(&peer.log, Applied::default());
     assert!(text.contains("must be rebuilt"), "{text}");
+}
+
+#[test]
+fn a_cut_that_names_no_checkpoint_is_refused() {
+    let log = founded();
+    let entries = vec![LogEntry { index: 2, term: 1, payload: bytes::Bytes::new() }];
+    log.append(&LogBatch::of(GroupBatch { entries, ..GroupBatch::new(GROUP) })).unwrap();
+    let cut = Some(Cut { index: 2, term: 1 });
+    log.append(&LogBatch::of(GroupBatch { cut, ..GroupBatch::new(GROUP) })).unwrap();
+    let text = refused(&log, Applied { index: 2, term: 1 });
+    assert!(text.contains("names no checkpoint"), "{text}");
+    assert_eq!(checkpoint(&*log, GROUP).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! A state machine that writes down what it is given, and a clock that is set by hand.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Applied, Body, BoxError, Clock, Committed, StateMachine};
-use lineate_types::TimestampUs;
+use lineate_consensus::{Applied, Body, BoxError, Checkpointing, Clock, Committed, StateMachine};
+use lineate_storage::blob::BlobInfo;
+use lineate_types::{Hash, TimestampUs};
 
 /// What a machine applied; the laws of the port are checked with every entry.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +48,12 @@ impl History {
         }
     }
 
+    /// The name of the blob that would hold this.
+    pub(crate) fn blob(&self) -> BlobInfo {
+        let bytes = format!("{self:?}");
+        BlobInfo { hash: Hash::of(bytes.as_bytes()), bytes: bytes.len() as u64 }
+    }
+
     pub(crate) fn commands(&self) -> impl DoubleEndedIterator<Item = (TimestampUs, &Bytes)> {
         self.entries.iter().filter_map(|entry| match &entry.body {
             Body::Command(payload) => Some((entry.commit_time, payload)),
@@ -60,6 +70,7 @@ pub(crate) enum Trouble {
     Fails,
     Panics,
     TooFewReplies,
+    CheckpointFails,
 }
 
 /// The inside of a machine, shared with the test: it survives the driver as a disk would.
@@ -68,6 +79,8 @@ pub(crate) struct Inside {
     pub(crate) history: History,
     pub(crate) trouble: Trouble,
     pub(crate) batches: usize,
+    /// Checkpoints, as blobs would keep them.
+    pub(crate) blobs: BTreeMap<Hash, History>,
 }
 
 /// A machine whose inside the test can see.
@@ -88,7 +101,7 @@ impl StateMachine for Machine {
     fn apply(&mut self, entries: &[Committed]) -> Result<Vec<Bytes>, BoxError> {
         let mut inside = self.0.lock().unwrap();
         match inside.trouble {
-            Trouble::None => {}
+            Trouble::None | Trouble::CheckpointFails => {}
             Trouble::Fails => return Err("its disk is gone".into()),
             Trouble::TooFewReplies => return Ok(Vec::new()),
             Trouble::Panics => {
@@ -104,8 +117,19 @@ impl StateMachine for Machine {
         self.0.lock().unwrap().history.applied
     }
 
-    fn durable(&self) -> Result<u64, BoxError> {
-        Ok(self.applied().index)
+    fn checkpoint(&mut self) -> Result<Checkpointing, BoxError> {
+        let inside = Arc::clone(&self.0);
+        Ok(Box::new(move || {
+            let mut inside = inside.lock().unwrap();
+            if inside.trouble == Trouble::CheckpointFails {
+                let full = std::io::ErrorKind::StorageFull.into();
+                return Err(lineate_storage::Error::io("write", "a blob", full));
+            }
+            let history = inside.history.clone();
+            let blob = history.blob();
+            inside.blobs.insert(blob.hash, history);
+            Ok(blob)
+        }))
     }
 }
 

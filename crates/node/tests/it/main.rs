@@ -1,6 +1,7 @@
 //! Lookups through a real node: real log, real kv, real blobs, in a temporary directory.
 
 mod cache;
+mod checkpoints;
 mod concurrent_lookups;
 mod cut_off;
 mod store;

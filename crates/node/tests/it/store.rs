@@ -7,12 +7,12 @@ use arrow::{
     datatypes::Int64Type,
 };
 use lineate_node::{
-    Node, SystemClock,
+    Error, Node, SystemClock,
     api::{LoadFile, LoadRequest, LookupReply, LookupRequest, Options},
 };
 use lineate_segment::intake::{ForeignFile, Intake};
 use lineate_state::catalog::authored::Definitions;
-use lineate_types::{Name, Principal, TimestampUs, ViewDefinition};
+use lineate_types::{Name, Principal, TimestampUs, ViewDefinition, limits};
 
 pub(crate) const SHARDS: u16 = 2;
 
@@ -20,7 +20,7 @@ pub(crate) fn tester() -> Principal {
     Principal("local:tester".into())
 }
 
-fn definitions() -> Definitions {
+pub(crate) fn definitions() -> Definitions {
     serde_json::from_value(serde_json::json!({
         "project": "p",
         "entities": [{"name": "thing", "keys": [{"name": "id", "type": "string"}]}],
@@ -33,10 +33,14 @@ fn definitions() -> Definitions {
     .expect("valid definitions")
 }
 
+pub(crate) async fn open_with(path: &Path, cache_bytes: usize, log_bytes: u64) -> Result<Node, Error> {
+    let clock = Arc::new(SystemClock);
+    let data_dir = path.to_owned();
+    Node::open(Options { data_dir, shards: SHARDS, cache_bytes, log_bytes, clock }).await
+}
+
 pub(crate) async fn open(path: &Path, cache_bytes: usize) -> Node {
-    let options =
-        Options { data_dir: path.to_owned(), shards: SHARDS, cache_bytes, clock: Arc::new(SystemClock) };
-    let node = Node::open(options).await.expect("the store opens");
+    let node = open_with(path, cache_bytes, limits::LOG_BYTES).await.expect("the store opens");
     node.apply(&tester(), &definitions(), false).await.expect("applies");
     node
 }

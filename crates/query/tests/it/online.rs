@@ -178,8 +178,13 @@ impl<'a> Store<'a> {
 }
 
 async fn open_node(path: &Path, cache_bytes: usize) -> Node {
-    let options =
-        Options { data_dir: path.to_owned(), shards: SHARDS, cache_bytes, clock: Arc::new(SystemClock) };
+    let options = Options {
+        data_dir: path.to_owned(),
+        shards: SHARDS,
+        cache_bytes,
+        log_bytes: limits::LOG_BYTES,
+        clock: Arc::new(SystemClock),
+    };
     Node::open(options).await.expect("the store opens")
 }
 

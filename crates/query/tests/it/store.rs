@@ -43,6 +43,7 @@ pub(crate) async fn open(path: &Path, shards: u16) -> Node {
         data_dir: path.to_owned(),
         shards,
         cache_bytes: limits::CACHE_BYTES,
+        log_bytes: limits::LOG_BYTES,
         clock: Arc::new(SystemClock),
     };
     Node::open(options).await.expect("the store opens")
