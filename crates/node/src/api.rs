@@ -19,7 +19,8 @@ pub struct Options {
     /// Bytes that the cache of online lookups may take. The shards share it evenly; without any, every lookup reads
     /// segments.
     pub cache_bytes: usize,
-    /// Bytes that the files of the Raft log may take before it is cut, unless the state itself takes more.
+    /// Bytes that the files of the Raft log may take before it is cut, unless the state itself takes more. Less than
+    /// 512 KiB count as that.
     pub log_bytes: u64,
     /// The wall clock.
     pub clock: Arc<dyn lineate_consensus::Clock>,

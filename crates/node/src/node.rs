@@ -365,9 +365,10 @@ impl Inner {
         }
         let store_id = uuid::Uuid::new_v4();
         let dir = DataDir::open(&options.data_dir, OpenMode::Create { shards: options.shards, store_id })?;
+        let log_bytes = options.log_bytes.max(LOG_FILE_SHARE * LOG_FILE_BYTES_MIN);
         let log_options = LogOptions {
             store_id: *dir.store_id().as_bytes(),
-            file_bytes: (options.log_bytes / LOG_FILE_SHARE).max(LOG_FILE_BYTES_MIN),
+            file_bytes: log_bytes / LOG_FILE_SHARE,
             cache_bytes: LOG_CACHE_BYTES,
         };
         let (log, recovery) = FileLog::open(&dir.log_dir(), log_options)?;
@@ -418,7 +419,7 @@ impl Inner {
             uploads: Uploads::new(dir.tmp_dir()),
             dir,
             log,
-            log_bytes: options.log_bytes,
+            log_bytes,
             blobs,
             clock,
             consensus,

@@ -166,12 +166,13 @@ pub(crate) async fn open_node(
     data_dir: PathBuf,
     shards: Option<u16>,
     cache_bytes: Option<usize>,
+    log_bytes: Option<u64>,
 ) -> Result<Node> {
     let options = Options {
         data_dir,
         shards: shards.unwrap_or(limits::DEFAULT_SHARDS),
         cache_bytes: cache_bytes.unwrap_or(limits::CACHE_BYTES),
-        log_bytes: limits::LOG_BYTES,
+        log_bytes: log_bytes.unwrap_or(limits::LOG_BYTES),
         clock: Arc::new(SystemClock),
     };
     let node = Node::open(options).await?;

@@ -39,7 +39,7 @@ impl Embedded {
     /// # Errors
     /// The directory is in use, of a newer release, or damaged.
     pub async fn open(data_dir: PathBuf, shards: Option<u16>) -> Result<Self> {
-        let node = open_node(data_dir, shards, None).await?;
+        let node = open_node(data_dir, shards, None, None).await?;
         let opened = Opened {
             store_id: node.data_dir().store_id().to_string(),
             shards: node.shards(),

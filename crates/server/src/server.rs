@@ -26,6 +26,8 @@ pub struct ServeOptions {
     pub shards: Option<u16>,
     /// Bytes that the cache of online lookups may take, if not the default.
     pub cache_bytes: Option<usize>,
+    /// Bytes that the files of the Raft log may take before it is cut, if not the default.
+    pub log_bytes: Option<u64>,
     /// Bounds on connections and waiting.
     pub bounds: Bounds,
 }
@@ -45,14 +47,14 @@ impl Server {
     /// # Errors
     /// The address is open to others or taken; the directory is in use, of a newer release, or damaged.
     pub async fn bind(options: ServeOptions) -> Result<Self> {
-        let ServeOptions { data_dir, listen, insecure, shards, cache_bytes, bounds } = options;
+        let ServeOptions { data_dir, listen, insecure, shards, cache_bytes, log_bytes, bounds } = options;
         if !listen.ip().is_loopback() && !insecure {
             return Err(Error::Exposed(listen));
         }
         let failed = |source| Error::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let node = open_node(data_dir, shards, cache_bytes).await?;
+        let node = open_node(data_dir, shards, cache_bytes, log_bytes).await?;
         let app = App::new(node.clone(), principal::anonymous(), bounds);
         node.data_dir().set_address(&address.to_string()).map_err(lineate_node::Error::from)?;
         Ok(Self { connections: Connections::new(&app), app, node, listener, address })

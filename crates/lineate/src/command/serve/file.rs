@@ -11,8 +11,8 @@ use crate::error::Error;
 
 /// A file of settings has no more bytes than this.
 const FILE_BYTES: u64 = 256 * 1024;
-const SETTINGS: [&str; 7] =
-    ["data_dir", "listen", "insecure", "shards", "cache_bytes", "bounds", "telemetry"];
+const SETTINGS: [&str; 8] =
+    ["data_dir", "listen", "insecure", "shards", "cache_bytes", "log_bytes", "bounds", "telemetry"];
 const BOUNDS: [&str; 4] = ["connections", "idle_timeout", "send_timeout", "drain_timeout"];
 const TELEMETRY: [&str; 3] = ["endpoint", "log", "log_format"];
 
@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) insecure: Option<bool>,
     pub(super) shards: Option<u16>,
     pub(super) cache_bytes: Option<ByteSize>,
+    pub(super) log_bytes: Option<ByteSize>,
     pub(super) bounds: Bounds,
     pub(super) telemetry: Telemetry,
 }

@@ -32,6 +32,7 @@ Settings come from options, then the environment, then the file, then defaults:
   insecure            --insecure   LINEATE_INSECURE      false
   shards                           LINEATE_SHARDS        16, of a store that is made now
   cache_bytes                      LINEATE_CACHE_BYTES   256MiB
+  log_bytes                        LINEATE_LOG_BYTES     256MiB
   bounds:             connections, idle_timeout, send_timeout, drain_timeout
   telemetry:
     endpoint          OTEL_EXPORTER_OTLP_ENDPOINT        traces and metrics, http://host:4317

@@ -34,7 +34,7 @@ pub(super) fn resolve(
 ) -> Result<Settings, Error> {
     let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
     let path = arguments.config.clone().or_else(|| variable("LINEATE_CONFIG").map(PathBuf::from));
-    let File { data_dir, listen, insecure, shards, cache_bytes, bounds, telemetry } =
+    let File { data_dir, listen, insecure, shards, cache_bytes, log_bytes, bounds, telemetry } =
         path.as_deref().map(file::read).transpose()?.unwrap_or_default();
 
     if global.addr.is_some() {
@@ -70,13 +70,23 @@ pub(super) fn resolve(
     }
     let cache_bytes = parsed("LINEATE_CACHE_BYTES", environment)?.or(cache_bytes);
     let cache_bytes = cache_bytes.map(|ByteSize(bytes)| bytes);
+    let log_bytes = parsed("LINEATE_LOG_BYTES", environment)?.or(log_bytes);
+    let log_bytes = log_bytes.map(|ByteSize(bytes)| bytes as u64);
     let json = match variable("LINEATE_LOG_FORMAT").or(telemetry.log_format).as_deref() {
         None | Some("text") => false,
         Some("json") => true,
         Some(other) => return Err(Error::Usage(format!("logs are written as text or json, not `{other}`"))),
     };
     Ok(Settings {
-        serve: ServeOptions { data_dir, listen, insecure, shards, cache_bytes, bounds: bounded(&bounds)? },
+        serve: ServeOptions {
+            data_dir,
+            listen,
+            insecure,
+            shards,
+            cache_bytes,
+            log_bytes,
+            bounds: bounded(&bounds)?,
+        },
         telemetry: telemetry::Settings {
             endpoint: variable("OTEL_EXPORTER_OTLP_ENDPOINT").or(telemetry.endpoint),
             log: variable("LINEATE_LOG")
@@ -153,8 +163,10 @@ mod tests {
             ("LINEATE_DATA_DIR", "e"),
             ("LINEATE_LISTEN", "127.0.0.1:2"),
             ("LINEATE_CACHE_BYTES", "2KiB"),
+            ("LINEATE_LOG_BYTES", "1MiB"),
             ("LINEATE_LOG", "warn"),
         ];
+        assert_eq!(settings(&with_file, &environment).expect("loads").serve.log_bytes, Some(1024 * 1024));
         let seen = |line: &str, variables: &[(&str, &str)]| {
             let Settings { serve, telemetry } = settings(line, variables).expect(line);
             (serve.data_dir.display().to_string(), serve.listen.port(), serve.cache_bytes, telemetry.log)
@@ -175,6 +187,7 @@ mod tests {
         assert_eq!(named.serve.insecure, default.serve.insecure);
         assert_eq!(named.serve.shards, Some(limits::DEFAULT_SHARDS));
         assert_eq!(named.serve.cache_bytes, Some(limits::CACHE_BYTES));
+        assert_eq!(named.serve.log_bytes, Some(limits::LOG_BYTES));
         assert_eq!(named.telemetry, default.telemetry);
     }
 
