@@ -13,6 +13,9 @@ MODEL = {"project", "name", "version", "datasets", "run", "record", "artifact", 
 MODEL |= {"aliases", "commit_time"}
 STATUS = {"version", "store_id", "data_dir", "started", "shards", "open_rows", "sealed_rows", "segments"}
 
+DIFF = {"left", "right", "changed", "only_left", "only_right", "shared", "size", "root"}
+SERVICE = {"kind", "project", "name", "version", "keys", "features", "record", "owner", "description", "tags"}
+
 SHAPES = [
     ("apply stock.yaml", {"applied", "changes"}),
     ("apply stock.yaml --plan", {"applied", "changes"}),
@@ -28,7 +31,9 @@ SHAPES = [
     ("model register late --dataset labels --code abc --param a=1 --metric auc=0.5", MODEL),
     ("model promote late@v1 production", {"model", "alias", "previous", "model_record"}),
     ("trace model:late", {"start", "direction", "size", "root", "complete", "cursor", "nodes", "edges"}),
-    ("diff dataset:labels@v1 model:late@v1", {"left", "right", "changed", "only_left", "only_right", "shared", "size", "root"}),
+    ("diff dataset:labels@v1 model:late@v1", DIFF),
+    ("show", {"definitions"}),
+    ("show service:shelf", SERVICE),
     ("verify", {"subject", "verified", "checks", "findings"}),
     ("verify model:late", {"subject", "verified", "checks", "findings"}),
     ("cluster status", STATUS | {"segment_bytes", "ledger_entries", "groups", "disk"}),

@@ -92,7 +92,7 @@ impl Node {
         let mut restated = Vec::new();
         for Standing { record, predicate, value } in self.standing(kind, project, name) {
             // A text that cannot be opened any more is said anew, or withdrawn.
-            let known = self.sealed_texts().open(value).ok().flatten();
+            let known = self.sealed_texts().text(value);
             let subject = subject(predicate.as_str(), known.as_deref().unwrap_or_default());
             let text = match said.remove(&subject) {
                 Some(text) if known.as_deref() == Some(text) => continue,
@@ -147,13 +147,13 @@ impl Node {
     }
 
     /// Assertions to be proposed, their texts sealed.
-    pub(crate) fn sealed_assertions(
+    pub(crate) async fn sealed_assertions(
         &self,
         project: &Name,
         restated: &[Restated],
     ) -> Result<Vec<AssertionDraft>> {
         let texts: Vec<&str> = restated.iter().filter_map(|change| change.text.as_deref()).collect();
-        let mut values = self.sealed_texts().seal(&texts)?.into_iter();
+        let mut values = self.sealed_texts().seal(&texts).await?.into_iter();
         let drafts = restated.iter().map(|change| AssertionDraft {
             service: change.kind == NodeKind::Service,
             project: project.clone(),

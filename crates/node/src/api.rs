@@ -271,6 +271,10 @@ pub struct StoreCheck {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Sealed texts that were opened again.
+    pub texts: u64,
+    /// Sealed texts that records commit to and that were erased, or never kept here.
+    pub texts_gone: u64,
     /// What is wrong, one line each; empty if all is well.
     pub faults: Vec<String>,
 }

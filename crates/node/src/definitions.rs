@@ -35,7 +35,7 @@ impl Node {
             if plan_only || (plan.is_empty() && restated.is_empty()) {
                 return Ok(Applied { changes: plan.changes, applied: false });
             }
-            let assertions = self.sealed_assertions(&file.project, &restated)?;
+            let assertions = self.sealed_assertions(&file.project, &restated).await?;
             let define =
                 Define { catalog_version: plan.catalog_version, resolved: plan.resolved, assertions };
             match self.propose_meta(principal, MetaCommand::Define(define)).await {

@@ -82,7 +82,7 @@ impl Node {
         };
         let sources = self.take_sources(request).await?;
         let paths: Vec<&str> = sources.iter().map(|source| source.path.as_str()).collect();
-        let sealed_paths = self.sealed_texts().seal(&paths)?;
+        let sealed_paths = self.sealed_texts().seal(&paths).await?;
         let begin = BeginLoad {
             view: view.id,
             sources: sources.iter().zip(sealed_paths).map(|(source, path)| source.draft(path)).collect(),

@@ -42,7 +42,7 @@ pub use clock::SystemClock;
 pub use error::{Error, Result};
 pub use node::Node;
 pub use replica::Shared;
-pub use sealed_texts::SealedTexts;
+pub use sealed_texts::{Opened, SealedTexts};
 pub use service_plan::{ServicePlan, ViewPlan};
 pub use snapshot::{HistoryRuns, Snapshot};
 pub use unsealed::UnsealedRuns;

@@ -29,7 +29,7 @@ impl Node {
             .chain(request.parameters.iter().map(|(_, value)| value))
             .map(String::as_str)
             .collect();
-        let mut sealed = self.sealed_texts().seal(&texts)?.into_iter();
+        let mut sealed = self.sealed_texts().seal(&texts).await?.into_iter();
         let command = MetaCommand::RegisterModel(RegisterModel {
             project: project.clone(),
             name: request.name.clone(),

@@ -276,7 +276,7 @@ impl Node {
         if !finishes_something {
             self.check_space()?;
         }
-        let agent = self.inner.sealed_texts.agent(principal)?;
+        let agent = self.inner.sealed_texts.agent(principal).await?;
         let request = MetaRequest { principal: principal.clone(), agent, command };
         let reply = self.propose(GroupId::META, codec::encode(&request)).await?;
         match codec::decode("meta reply", &reply.body)? {
@@ -384,6 +384,7 @@ impl Inner {
         }
         let kv: Arc<dyn OrderedKv> = Arc::new(kv);
         let blobs: Arc<dyn BlobStore> = Arc::new(DirBlobs::open(&dir.blobs_dir(), &dir.tmp_dir())?);
+        let sealed_texts = SealedTexts::open_in(&dir.sealed_dir())?;
         let changed = Arc::new(Notify::new());
         for group in [GroupId::META].into_iter().chain((0..dir.shards()).map(|shard| ShardId(shard).group()))
         {
@@ -412,7 +413,7 @@ impl Inner {
         let (driver, consensus) =
             Driver::start(log.clone(), clock.clone(), groups, PEER, lineate_consensus::Options::default())?;
         Ok(Self {
-            sealed_texts: SealedTexts::new(kv),
+            sealed_texts,
             segments: Segments::new(blobs.clone()),
             blob_use: BlobUse::default(),
             sealing: tokio::sync::Mutex::default(),

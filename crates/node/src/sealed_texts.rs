@@ -1,97 +1,165 @@
 //! Texts that may be personal: kept beside the log, where they can be erased; records hold commitments only.
 //!
-//! A text is durable here before the command that carries its commitment is proposed.
+//! A text is durable here before the command that carries its commitment is proposed. The files have no other copy
+//! (`lineate_storage::sealed`): they are left out of checkpoints and backups, and nothing but a text is lost with them.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use lineate_ledger::{Sealed, SealedText};
-use lineate_storage::kv::{KvBatch, OrderedKv};
+use lineate_storage::sealed::{Found, NewText, SealedFiles, SealedReport};
 use lineate_types::{Hash, Principal};
 
 use crate::{Error, Result};
 
-/// The kv tree of sealed texts. It is left out of backups.
-const TREE: &str = "sealed-texts";
-
 /// Sealed texts by commitment.
 pub struct SealedTexts {
-    kv: Arc<dyn OrderedKv>,
+    files: Arc<SealedFiles>,
+    /// By the principal's name: the commitment to it.
+    agents: RwLock<BTreeMap<String, Hash>>,
+    /// Held while an agent is made, so that a principal is made one agent only.
+    making: tokio::sync::Mutex<()>,
+}
+
+/// What became of a sealed text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// It is there.
+    Text(String),
+    /// It was erased.
+    Erased,
+    /// It was never kept in this directory, which may have been restored from a backup.
+    Unknown,
 }
 
 impl SealedTexts {
-    /// The texts kept in a key-value store.
-    pub fn new(kv: Arc<dyn OrderedKv>) -> Self {
-        Self { kv }
+    /// The texts kept in a directory.
+    ///
+    /// # Errors
+    /// A newer release wrote there, or the disk refuses. Damaged texts are no error.
+    pub fn open_in(directory: &Path) -> Result<Self> {
+        let files = SealedFiles::open(directory)?;
+        let mut agents = BTreeMap::new();
+        for (commitment, bytes) in files.listed() {
+            match decode(&bytes, Sealed(commitment)) {
+                Ok(name) => drop(agents.insert(name, commitment)),
+                Err(error) => tracing::warn!(%commitment, %error, "an agent's name cannot be read"),
+            }
+        }
+        let report = files.report();
+        if report.damaged > 0 {
+            tracing::warn!(damaged = report.damaged, "sealed texts are damaged; `lineate verify` names them");
+        }
+        let (files, agents, making) = (Arc::new(files), RwLock::new(agents), tokio::sync::Mutex::default());
+        Ok(Self { files, agents, making })
     }
 
     /// Seals texts, each under a salt of its own, and gives their commitments in the same order.
     ///
     /// # Errors
     /// A text is too long, or the disk failed.
-    pub fn seal(&self, texts: &[&str]) -> Result<Vec<Hash>> {
-        let mut batch = KvBatch::new();
-        let mut commitments = Vec::with_capacity(texts.len());
-        for text in texts {
-            let sealed = SealedText::new(random_salt()?, *text)?;
-            commitments.push(put(&mut batch, &sealed).0);
-        }
-        if !batch.is_empty() {
-            self.kv.apply(TREE, batch)?;
-            self.kv.sync()?;
-        }
-        Ok(commitments)
+    pub async fn seal(&self, texts: &[&str]) -> Result<Vec<Hash>> {
+        let sealed = texts.iter().map(|text| SealedText::new(random_salt()?, *text).map_err(Error::from));
+        self.put(sealed.collect::<Result<_>>()?, false).await
     }
 
-    /// The commitment to a principal's name: always the same one, so that a principal is one agent.
+    /// The commitment to a principal's name: always the same one, so that a principal is one agent, until it is
+    /// erased.
     ///
     /// # Errors
     /// The disk failed.
-    pub fn agent(&self, principal: &Principal) -> Result<Hash> {
-        let key = [b"p".as_slice(), principal.0.as_bytes()].concat();
-        if let Some(bytes) = self.kv.get(TREE, &key)? {
-            let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
-                Error::Corrupt("the commitment of a principal has another length than 32".into())
-            })?;
-            return Ok(Hash::from_bytes(bytes));
+    pub async fn agent(&self, principal: &Principal) -> Result<Hash> {
+        if let Some(known) = self.known_agent(principal) {
+            return Ok(known);
+        }
+        let _making = self.making.lock().await;
+        if let Some(known) = self.known_agent(principal) {
+            return Ok(known);
         }
         let sealed = SealedText::new(random_salt()?, principal.0.clone())?;
-        let mut batch = KvBatch::new();
-        let commitment = put(&mut batch, &sealed);
-        batch.put(key, commitment.0.as_bytes().to_vec());
-        self.kv.apply(TREE, batch)?;
-        self.kv.sync()?;
-        Ok(commitment.0)
+        let commitment = sealed.commitment().0;
+        self.put(vec![sealed], true).await?;
+        self.agents.write().unwrap_or_else(PoisonError::into_inner).insert(principal.0.clone(), commitment);
+        Ok(commitment)
     }
 
-    /// The text behind a commitment; none if it was never kept here or was erased.
+    fn known_agent(&self, principal: &Principal) -> Option<Hash> {
+        self.agents.read().unwrap_or_else(PoisonError::into_inner).get(&principal.0).copied()
+    }
+
+    /// Keeps texts durably; calls that wait at once share their syncs.
+    async fn put(&self, sealed: Vec<SealedText>, listed: bool) -> Result<Vec<Hash>> {
+        if sealed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let files = self.files.clone();
+        tokio::task::spawn_blocking(move || {
+            let encoded: Vec<(Hash, Vec<u8>)> =
+                sealed.iter().map(|text| (text.commitment().0, text.encode())).collect();
+            let texts: Vec<NewText<'_>> =
+                encoded.iter().map(|(key, bytes)| NewText { key: *key, listed, bytes }).collect();
+            files.put(&texts)?;
+            Ok(encoded.into_iter().map(|(commitment, _)| commitment).collect())
+        })
+        .await?
+    }
+
+    /// What became of the text behind a commitment.
     ///
     /// # Errors
-    /// What is stored is damaged.
-    pub fn open(&self, commitment: Sealed) -> Result<Option<String>> {
-        let Some(bytes) = self.kv.get(TREE, &text_key(commitment))? else { return Ok(None) };
-        let sealed = SealedText::decode(&bytes)?;
-        sealed.verify(commitment)?;
-        Ok(Some(sealed.text().to_owned()))
+    /// It is damaged, or is not what was committed to.
+    pub fn open(&self, commitment: Sealed) -> Result<Opened> {
+        match self.files.get(&commitment.0)? {
+            Found::Text(bytes) => decode(&bytes, commitment).map(Opened::Text),
+            Found::Erased => Ok(Opened::Erased),
+            Found::Unknown => Ok(Opened::Unknown),
+        }
+    }
+
+    /// The text behind a commitment, if it can be read.
+    pub fn text(&self, commitment: Sealed) -> Option<String> {
+        match self.open(commitment) {
+            Ok(Opened::Text(text)) => Some(text),
+            _ => None,
+        }
     }
 
     /// The text behind a commitment for people, or what became of it.
     pub fn shown(&self, commitment: Sealed) -> String {
         match self.open(commitment) {
-            Ok(Some(text)) => text,
-            Ok(None) => "(erased)".to_owned(),
+            Ok(Opened::Text(text)) => text,
+            Ok(Opened::Erased) => "(erased)".to_owned(),
+            Ok(Opened::Unknown) => "(not kept here)".to_owned(),
             Err(_) => "(damaged)".to_owned(),
         }
     }
+
+    /// Erases texts; says how many there were. Every record and proof stays as it is.
+    ///
+    /// # Errors
+    /// The disk failed; the call can be repeated.
+    pub async fn erase(&self, commitments: Vec<Hash>) -> Result<usize> {
+        let files = self.files.clone();
+        self.agents
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, commitment| !commitments.contains(commitment));
+        tokio::task::spawn_blocking(move || Ok(files.erase(&commitments)?)).await?
+    }
+
+    /// How many texts there are.
+    pub fn report(&self) -> SealedReport {
+        self.files.report()
+    }
 }
 
-fn put(batch: &mut KvBatch, sealed: &SealedText) -> Sealed {
-    let commitment = sealed.commitment();
-    batch.put(text_key(commitment), sealed.encode());
-    commitment
-}
-
-fn text_key(commitment: Sealed) -> Vec<u8> {
-    [b"t".as_slice(), commitment.0.as_bytes()].concat()
+fn decode(bytes: &[u8], commitment: Sealed) -> Result<String> {
+    let sealed = SealedText::decode(bytes)?;
+    sealed.verify(commitment)?;
+    Ok(sealed.text().to_owned())
 }
 
 fn random_salt() -> Result<[u8; 32]> {

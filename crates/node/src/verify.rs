@@ -1,11 +1,13 @@
 //! Checking a whole store: every ledger entry, every record, every blob.
 
-use lineate_ledger::{Entry, record::Kind};
+use std::collections::BTreeSet;
+
+use lineate_ledger::{Entry, Record, Sealed, record::Kind};
 use lineate_state::meta::DatasetState;
 use lineate_types::{Name, VersionedName};
 
 use crate::{
-    Error, Node, Result,
+    Error, Node, Opened, Result,
     api::{OnProgress, Progress, StoreCheck},
 };
 
@@ -59,6 +61,9 @@ impl Node {
                 }
             }
         }
+        let (node, progressed) = (self.clone(), progress.clone());
+        let mut check =
+            tokio::task::spawn_blocking(move || node.verify_sealed_texts(check, &progressed)).await?;
         let _blobs = self.blob_use().hold().await;
         let named: Vec<_> = self.named_blobs().into_iter().collect();
         let blobs = self.blobs().clone();
@@ -80,4 +85,28 @@ impl Node {
         })
         .await?
     }
+
+    /// Opens every text that a record commits to. One that is damaged is a fault; one that was erased is none, and
+    /// no proof depends on either.
+    fn verify_sealed_texts(&self, mut check: StoreCheck, progress: &OnProgress) -> StoreCheck {
+        let committed: BTreeSet<Sealed> = {
+            let meta = self.meta().read();
+            meta.ledger().records().flat_map(Record::sealed).collect()
+        };
+        let total = Some(committed.len() as u64);
+        for (done, commitment) in (0..).zip(committed) {
+            if done % TEXTS_REPORTED == 0 {
+                progress(Progress { phase: "opening sealed texts", done, total, unit: "texts" });
+            }
+            match self.sealed_texts().open(commitment) {
+                Ok(Opened::Text(_)) => check.texts += 1,
+                Ok(Opened::Erased | Opened::Unknown) => check.texts_gone += 1,
+                Err(error) => check.faults.push(format!("sealed text {commitment}: {error}")),
+            }
+        }
+        check
+    }
 }
+
+/// How many sealed texts are opened between two reports of progress.
+const TEXTS_REPORTED: u64 = 1_024;

@@ -1,4 +1,4 @@
-//! The directory of a store: `DIR/{LOCK,FORMAT,log,kv,blobs,tmp}`.
+//! The directory of a store: `DIR/{LOCK,FORMAT,log,kv,blobs,sealed,tmp}`.
 //!
 //! Invariants: one process at a time holds it, by `flock` on `LOCK`; `FORMAT` is written last, so a directory
 //! with one is complete; a directory that holds anything else is never taken for an empty store. The bytes are
@@ -25,6 +25,7 @@ const FORMAT_UNFINISHED: &str = "FORMAT.tmp";
 const LOG: &str = "log";
 const KV: &str = "kv";
 const BLOBS: &str = "blobs";
+const SEALED: &str = "sealed";
 const TMP: &str = "tmp";
 /// `LOCK` and `FORMAT` are a few lines; more than this is not read.
 const TEXT_BYTES: u64 = 4096;
@@ -165,6 +166,11 @@ impl DataDir {
         self.path.join(BLOBS)
     }
 
+    /// Where texts are that can be erased; left out of backups.
+    pub fn sealed_dir(&self) -> PathBuf {
+        self.path.join(SEALED)
+    }
+
     /// Where temporary files go; emptied by each opening.
     pub fn tmp_dir(&self) -> PathBuf {
         self.path.join(TMP)
@@ -296,7 +302,7 @@ fn read_format(path: &Path) -> Result<Option<Format>> {
 
 /// Makes the directories, then `FORMAT`: from then on the store is there.
 fn make_store(path: &Path, format: Format) -> Result<Format> {
-    let known = [LOCK, FORMAT_UNFINISHED, LOG, KV, BLOBS, TMP];
+    let known = [LOCK, FORMAT_UNFINISHED, LOG, KV, BLOBS, SEALED, TMP];
     if let Some(other) = children(path)?.iter().find(|child| known.iter().all(|name| !child.ends_with(name)))
     {
         return Err(Error::invalid(format!(
@@ -308,7 +314,7 @@ fn make_store(path: &Path, format: Format) -> Result<Format> {
     if has_data(path)? {
         return Err(without_format(path)?);
     }
-    for name in [LOG, KV, BLOBS, TMP] {
+    for name in [LOG, KV, BLOBS, SEALED, TMP] {
         make_directory(&path.join(name))?;
     }
     let unfinished = path.join(FORMAT_UNFINISHED);
@@ -325,7 +331,7 @@ fn make_store(path: &Path, format: Format) -> Result<Format> {
 
 /// Whether any part of a store holds something.
 fn has_data(path: &Path) -> Result<bool> {
-    for name in [LOG, KV, BLOBS] {
+    for name in [LOG, KV, BLOBS, SEALED] {
         let part = path.join(name);
         if part.is_dir() && !children(&part)?.is_empty() {
             return Ok(true);

@@ -17,6 +17,7 @@ pub mod disk;
 mod error;
 pub mod kv;
 pub mod log;
+pub mod sealed;
 mod seed;
 
 pub use data_dir::{DataDir, DiskUsage, OpenMode};

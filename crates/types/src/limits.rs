@@ -126,6 +126,10 @@ pub const COLLECTION_MEMBERS: usize = 4_096;
 pub const RECORD_LABEL_BYTES: usize = 1_024;
 /// Bytes of one sealed text: an owner, a path, a parameter.
 pub const SEALED_TEXT_BYTES: usize = 256 * 1024;
+/// Bytes of one sealed text as it is stored, with salt and framing.
+pub const SEALED_BYTES: usize = SEALED_TEXT_BYTES + 1024;
+/// Bytes of one file of sealed texts: what an erasure writes anew.
+pub const SEALED_FILE_BYTES: usize = 8 * 1024 * 1024;
 /// Edges one trace returns before it hands out a cursor.
 pub const TRACE_EDGES: usize = 100_000;
 /// Levels of a trace that are drawn as a tree; deeper ones are counted.

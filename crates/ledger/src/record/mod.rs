@@ -153,6 +153,28 @@ impl Record {
         }
     }
 
+    /// The commitments to texts that it holds, its principal's last.
+    pub fn sealed(&self) -> Vec<Sealed> {
+        let mut sealed: Vec<Sealed> = match self {
+            Self::Source(Source { path, .. }) => vec![*path],
+            Self::Run(Run { code, parameters, .. }) => {
+                code.iter().chain(parameters.values()).copied().collect()
+            }
+            Self::Assertion(Assertion { value, .. }) => value.iter().copied().collect(),
+            Self::View(_)
+            | Self::Service(_)
+            | Self::Load(_)
+            | Self::Seal(_)
+            | Self::Dataset(_)
+            | Self::Model(_)
+            | Self::Evaluation(_)
+            | Self::Promotion(_)
+            | Self::Collection(_) => Vec::new(),
+        };
+        sealed.extend(self.principal());
+        sealed
+    }
+
     /// The rows it stands for, where it stands for rows.
     pub const fn rows(&self) -> Option<u64> {
         match self {

@@ -4,5 +4,6 @@ mod cache;
 mod checkpoints;
 mod concurrent_lookups;
 mod cut_off;
+mod sealed_texts;
 mod store;
 mod unsealed;

@@ -169,7 +169,7 @@ fn note(app: &App, id: Hash) -> Option<String> {
         None => Sealed(id),
     };
     // A text that is damaged is a matter for `verify`; here it is left out.
-    app.node().sealed_texts().open(sealed).ok().flatten()
+    app.node().sealed_texts().text(sealed)
 }
 
 fn nodes(walk: &Walk, beside: Beside<'_>) -> Vec<Node> {
@@ -244,6 +244,12 @@ fn report(check: StoreCheck) -> VerifyReport {
         checks: vec![
             Check { name: "ledger entries re-hashed".to_owned(), count: check.entries, bytes: 0 },
             Check { name: "blobs re-hashed".to_owned(), count: check.blobs, bytes: check.bytes },
+            Check { name: "sealed texts opened".to_owned(), count: check.texts, bytes: 0 },
+            Check {
+                name: "sealed texts erased or not kept here".to_owned(),
+                count: check.texts_gone,
+                bytes: 0,
+            },
         ],
         findings,
     }

@@ -87,6 +87,11 @@ impl LedgerState {
         self.records.get(sequence)
     }
 
+    /// The records, in log order.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter()
+    }
+
     /// The entries of one kind, in log order.
     pub fn entries_of(&self, kind: Kind) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| entry.kind == kind)

@@ -15,3 +15,4 @@ mod log_damage;
 mod log_full;
 mod log_model;
 mod log_space;
+mod sealed;

@@ -1,0 +1,112 @@
+//! Sealed texts in a store: they outlive the key-value store, and neither damage nor erasure moves a proof.
+
+use std::{path::Path, sync::Arc};
+
+use lineate_ledger::{Record, Sealed};
+use lineate_node::{Node, Opened};
+use lineate_types::{Hash, Principal, limits};
+
+use crate::store::{line, load, look, open, tester, values};
+
+/// The path of the newest source and the agent of the newest load.
+fn committed(node: &Node) -> (Sealed, Sealed) {
+    let meta = node.meta().read();
+    let path = meta.ledger().records().filter_map(|record| match record {
+        Record::Source(source) => Some(source.path),
+        _ => None,
+    });
+    let agent = meta.ledger().records().filter_map(|record| match record {
+        Record::Load(load) => Some(load.principal),
+        _ => None,
+    });
+    (path.last().expect("a source"), agent.last().expect("a load"))
+}
+
+fn root(node: &Node) -> String {
+    node.meta().read().ledger().tree().root().to_string()
+}
+
+fn text(node: &Node, commitment: Sealed) -> Opened {
+    node.sealed_texts().open(commitment).expect("opens")
+}
+
+fn texts_file(place: &Path) -> std::path::PathBuf {
+    place.join("sealed/texts-000001")
+}
+
+async fn close(node: Node) {
+    node.shutdown().await.expect("ends");
+    drop(node);
+}
+
+#[tokio::test]
+async fn texts_survive_the_loss_of_the_key_value_store_and_agents_stay_one() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    load(&node, line("a", 1)).await;
+    let ((path, agent), before) = (committed(&node), root(&node));
+    close(node).await;
+    std::fs::remove_dir_all(place.path().join("kv")).expect("loses the key-value store");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    assert_eq!(root(&node), before);
+    assert_eq!(text(&node, path), Opened::Text("rows.ndjson".into()));
+    assert_eq!(text(&node, agent), Opened::Text(tester().0));
+    load(&node, line("b", 2)).await;
+    assert_eq!(committed(&node).1, agent, "the same principal is the same agent");
+    close(node).await;
+}
+
+#[tokio::test]
+async fn a_damaged_text_is_a_finding_and_nothing_else_is_hurt() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    load(&node, line("a", 1)).await;
+    let (path, agent) = committed(&node);
+    close(node).await;
+    let mut bytes = std::fs::read(texts_file(place.path())).expect("reads");
+    let at = bytes.windows(11).position(|window| window == b"rows.ndjson").expect("the path is there");
+    bytes[at] ^= 1;
+    std::fs::write(texts_file(place.path()), bytes).expect("damages");
+
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    assert!(node.sealed_texts().open(path).is_err());
+    assert_eq!(node.sealed_texts().shown(path), "(damaged)");
+    assert_eq!(text(&node, agent), Opened::Text(tester().0));
+    assert_eq!(values(&look(&node, &["a".into()]).await), [Some(1)]);
+    load(&node, line("b", 2)).await;
+    let check = node.verify_store(Arc::new(|_| ())).await.expect("checks");
+    assert_eq!(check.faults.len(), 1, "{:?}", check.faults);
+    assert!(check.faults[0].contains(&path.to_string()), "{:?}", check.faults);
+    close(node).await;
+}
+
+#[tokio::test]
+async fn erasing_texts_changes_no_record_and_no_proof() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    load(&node, line("a", 1)).await;
+    let ((path, agent), before) = (committed(&node), root(&node));
+    assert_eq!(node.sealed_texts().erase(vec![path.0, agent.0, Hash::of(b"none")]).await.expect("erases"), 2);
+    let bytes = std::fs::read(texts_file(place.path())).expect("reads");
+    assert!(!bytes.windows(11).any(|window| window == b"rows.ndjson"), "the text is gone from the file");
+    close(node).await;
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    assert_eq!((text(&node, path), text(&node, agent)), (Opened::Erased, Opened::Erased));
+    assert_eq!(root(&node), before);
+    let check = node.verify_store(Arc::new(|_| ())).await.expect("checks");
+    assert_eq!((check.faults, check.texts_gone), (vec![], 2));
+    load(&node, line("b", 2)).await;
+    assert_ne!(committed(&node).1, agent, "who was erased is a new agent");
+    close(node).await;
+}
+
+#[tokio::test]
+async fn a_principal_who_begins_in_many_places_at_once_is_one_agent() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    let principal = Principal("many".into());
+    let agents = (0..32).map(|_| node.sealed_texts().agent(&principal));
+    let agents = futures::future::try_join_all(agents).await.expect("seals");
+    assert!(agents.iter().all(|agent| *agent == agents[0]));
+    close(node).await;
+}
