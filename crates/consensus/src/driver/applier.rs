@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use lineate_types::GroupId;
 
 use super::{
-    event::{CheckpointRest, Event, Waiter, answer},
+    event::{CheckpointRest, Event, Waiter},
     handle::Reply,
     health::Health,
 };
@@ -96,7 +96,7 @@ impl Applier {
         for (position, (entry, body)) in entries.iter().zip(replies).enumerate() {
             if let Some((_, waiter)) = waiters.pop_front_if(|(at, _)| *at == position) {
                 let reply = Reply { commit_time: entry.commit_time, index: entry.index, body };
-                answer(waiter.reply, Ok(reply));
+                waiter.reply.answer(Ok(reply));
             }
         }
         if let Some(last) = entries.last() {

@@ -17,15 +17,21 @@ use crate::{
     core::{Draft, GroupStatus, ReadPoint},
 };
 
-/// Where an answer goes.
-pub(crate) type Responder<T> = oneshot::Sender<Result<T>>;
+/// What a request holds of the budgets of its group.
+pub(crate) type Permits = [Option<Permit>; 2];
 
-/// Who waits for a command to be applied. Its permits are given back with the answer.
+/// Where an answer goes, with what is held until then.
+#[derive(Debug)]
+pub(crate) struct Responder<T> {
+    sender: oneshot::Sender<Result<T>>,
+    permits: Permits,
+}
+
+/// Who waits for a command to be applied.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) reply: Responder<Reply>,
     pub(crate) since: Instant,
-    pub(crate) _permits: [Permit; 2],
 }
 
 /// Who waits for a point to read at.
@@ -33,7 +39,6 @@ pub(crate) struct Waiter {
 pub(crate) struct Read {
     pub(crate) reply: Responder<ReadPoint>,
     pub(crate) since: Instant,
-    pub(crate) _permit: Permit,
 }
 
 /// Who waits for a group to be closed.
@@ -42,7 +47,6 @@ pub(crate) struct Close {
     pub(crate) at: TimestampUs,
     pub(crate) reply: Responder<()>,
     pub(crate) since: Instant,
-    pub(crate) _permit: Permit,
 }
 
 /// What is still to be done of a checkpoint.
@@ -102,13 +106,21 @@ pub(crate) enum Event {
     Failed,
 }
 
-/// Answers a request; a caller that went away is no error.
-pub(crate) fn answer<T>(reply: Responder<T>, with: Result<T>) {
-    // The receiver is gone when the caller stopped waiting.
-    drop(reply.send(with));
-}
+impl<T> Responder<T> {
+    pub(crate) fn new(sender: oneshot::Sender<Result<T>>, permits: Permits) -> Self {
+        Self { sender, permits }
+    }
 
-/// Refuses a request.
-pub(crate) fn refuse<T>(reply: Responder<T>, error: Error) {
-    answer(reply, Err(error));
+    /// Answers a request; a caller that went away is no error. What it held is given back first, so that whoever
+    /// has an answer can ask again at once.
+    pub(crate) fn answer(self, with: Result<T>) {
+        drop(self.permits);
+        // The receiver is gone when the caller stopped waiting.
+        drop(self.sender.send(with));
+    }
+
+    /// Refuses a request.
+    pub(crate) fn refuse(self, error: Error) {
+        self.answer(Err(error));
+    }
 }

@@ -12,8 +12,8 @@ use lineate_types::{GroupId, TimestampUs, limits};
 use tokio::sync::oneshot;
 
 use super::{
-    budget::Budget,
-    event::{Close, Event, Read, Responder, Waiter},
+    budget::{Budget, Permit},
+    event::{Close, Event, Permits, Read, Responder, Waiter},
     health::{Failure, Health},
 };
 use crate::{
@@ -91,9 +91,9 @@ impl Handle {
         let gate = self.gate(group)?;
         self.check_space()?;
         let permits = [take(group, &gate.proposals, 1)?, take(group, &gate.bytes, command.len())?];
-        let waiter = |reply| Waiter { reply, since: Instant::now(), _permits: permits };
         let draft = Draft::new(&command);
-        self.ask(|reply| Event::Propose { group, draft, waiter: waiter(reply) }).await
+        let waiter = |reply| Waiter { reply, since: Instant::now() };
+        self.ask(permits, |reply| Event::Propose { group, draft, waiter: waiter(reply) }).await
     }
 
     /// Asks for a point at which everything answered before this call can be read, and waits until the state
@@ -104,8 +104,8 @@ impl Handle {
     /// As for any request; a read has no effects.
     pub async fn read(&self, group: GroupId) -> Result<ReadPoint> {
         let permit = take(group, &self.gate(group)?.reads, 1)?;
-        self.ask(|reply| Event::Read { group, read: Read { reply, since: Instant::now(), _permit: permit } })
-            .await
+        let read = |reply| Read { reply, since: Instant::now() };
+        self.ask([permit, None], |reply| Event::Read { group, read: read(reply) }).await
     }
 
     /// Closes a group at a time: afterwards no command gets a commit time at or below it. Waits for the clock
@@ -120,11 +120,8 @@ impl Handle {
         }
         self.check_space()?;
         let permit = take(group, &gate.reads, 1)?;
-        self.ask(|reply| Event::Close {
-            group,
-            close: Close { at, reply, since: Instant::now(), _permit: permit },
-        })
-        .await
+        let close = |reply| Close { at, reply, since: Instant::now() };
+        self.ask([permit, None], |reply| Event::Close { group, close: close(reply) }).await
     }
 
     /// Writes the state of a group as a blob, cuts its log behind that, and gives what is known of the group
@@ -135,7 +132,7 @@ impl Handle {
     pub async fn cut(&self, group: GroupId) -> Result<GroupStatus> {
         self.gate(group)?;
         self.check_space()?;
-        self.ask(|reply| Event::Cut { group, reply }).await
+        self.ask([None, None], |reply| Event::Cut { group, reply }).await
     }
 
     /// Takes a frame another peer sent through its [`Outbox`](crate::Outbox). Never waits: when too many
@@ -182,10 +179,10 @@ impl Handle {
         self.shared.gates.get(&group).ok_or(Error::UnknownGroup { group })
     }
 
-    async fn ask<T>(&self, event: impl FnOnce(Responder<T>) -> Event) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
+    async fn ask<T>(&self, permits: Permits, event: impl FnOnce(Responder<T>) -> Event) -> Result<T> {
+        let (sender, answer) = oneshot::channel();
         // Where the raft thread is gone, so is the responder in the event.
-        drop(self.shared.mailbox.send(event(reply)));
+        drop(self.shared.mailbox.send(event(Responder::new(sender, permits))));
         match answer.await {
             Ok(answer) => answer,
             Err(_) => Err(self.shared.health.unanswered().await),
@@ -193,6 +190,7 @@ impl Handle {
     }
 }
 
-fn take(group: GroupId, budget: &Arc<Budget>, amount: usize) -> Result<super::budget::Permit> {
-    budget.take(amount).ok_or(Error::Busy { group, what: budget.what(), limit: budget.limit() })
+fn take(group: GroupId, budget: &Arc<Budget>, amount: usize) -> Result<Option<Permit>> {
+    let busy = || Error::Busy { group, what: budget.what(), limit: budget.limit() };
+    budget.take(amount).map(Some).ok_or_else(busy)
 }

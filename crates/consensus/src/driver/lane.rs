@@ -13,7 +13,7 @@ use lineate_types::{GroupId, HasKind, TimestampUs};
 
 use super::{
     applier::Job,
-    event::{CheckpointRest, Close, Read, Responder, Waiter, answer, refuse},
+    event::{CheckpointRest, Close, Read, Responder, Waiter},
 };
 use crate::{
     Committed, Error, Options, Result,
@@ -128,7 +128,7 @@ impl Lane {
     pub(super) fn close(&mut self, close: Close, now: TimestampUs, options: &Options) {
         let latest = now.saturating_add(options.max_offset);
         if close.at > latest && close.at > self.core.closed() {
-            return refuse(close.reply, Error::CloseTooFar { group: self.id, at: close.at, latest });
+            return close.reply.refuse(Error::CloseTooFar { group: self.id, at: close.at, latest });
         }
         self.new_closes.push_back(close);
     }
@@ -170,7 +170,7 @@ impl Lane {
             Err(error) => {
                 let (group, reason, kind) = (self.id, error.to_string(), error.kind());
                 let failed = || Error::Checkpoint { group, reason: reason.clone(), kind };
-                self.cut.waiting.drain(..).for_each(|reply| refuse(reply, failed()));
+                self.cut.waiting.drain(..).for_each(|reply| reply.refuse(failed()));
                 None
             }
         };
@@ -184,15 +184,15 @@ impl Lane {
     pub(super) fn finish_cut(&mut self, status: GroupStatus) {
         if std::mem::take(&mut self.cut.ended) {
             self.cut.running = false;
-            self.cut.waiting.drain(..).for_each(|reply| answer(reply, Ok(status)));
+            self.cut.waiting.drain(..).for_each(|reply| reply.answer(Ok(status)));
         }
     }
 
     /// Lowers the ceiling of a leader that goes, and sends away who is not served yet.
     pub(super) fn release(&mut self) {
-        self.drafts.drain(..).for_each(|(_, waiter)| refuse(waiter.reply, Error::Stopped));
-        self.new_reads.drain(..).for_each(|read| refuse(read.reply, Error::Stopped));
-        self.new_closes.drain(..).for_each(|close| refuse(close.reply, Error::Stopped));
+        self.drafts.drain(..).for_each(|(_, waiter)| waiter.reply.refuse(Error::Stopped));
+        self.new_reads.drain(..).for_each(|read| read.reply.refuse(Error::Stopped));
+        self.new_closes.drain(..).for_each(|close| close.reply.refuse(Error::Stopped));
         self.core.release();
     }
 
@@ -243,7 +243,7 @@ impl Lane {
                     self.proposed.insert((ticket.index, ticket.term), waiter);
                 }
                 Err((Refusal::NotLeader { leader: leader @ Some(_) }, _)) => {
-                    refuse(waiter.reply, Error::NotLeader { group: self.id, leader });
+                    waiter.reply.refuse(Error::NotLeader { group: self.id, leader });
                 }
                 Err((refusal, draft)) => {
                     self.waits_for_clock |= matches!(refusal, Refusal::Wait { .. });
@@ -256,7 +256,7 @@ impl Lane {
             match self.core.close(turn.now, close.at) {
                 Ok(()) => self.closes.push(close),
                 Err(Refusal::NotLeader { leader: leader @ Some(_) }) => {
-                    refuse(close.reply, Error::NotLeader { group: self.id, leader });
+                    close.reply.refuse(Error::NotLeader { group: self.id, leader });
                 }
                 Err(refusal) => {
                     self.waits_for_clock |= matches!(refusal, Refusal::Wait { .. });
@@ -272,7 +272,7 @@ impl Lane {
                 }
                 Err(Refusal::NotLeader { leader: leader @ Some(_) }) => {
                     let group = self.id;
-                    let lost = |read: Read| refuse(read.reply, Error::NotLeader { group, leader });
+                    let lost = |read: Read| read.reply.refuse(Error::NotLeader { group, leader });
                     self.new_reads.drain(..).for_each(lost);
                 }
                 Err(_) => {}
@@ -307,7 +307,7 @@ impl Lane {
                     found.push((position, waiter));
                 } else {
                     let leader = self.core.status().leader;
-                    refuse(waiter.reply, Error::NotLeader { group: self.id, leader });
+                    waiter.reply.refuse(Error::NotLeader { group: self.id, leader });
                 }
             }
         }
@@ -321,13 +321,13 @@ impl Lane {
         let done = self.core.reads_done(now, settle);
         for (batch, point) in done.answered {
             for read in self.reads.remove(&batch).unwrap_or_default() {
-                answer(read.reply, Ok(point));
+                read.reply.answer(Ok(point));
             }
         }
         let leader = self.core.status().leader;
         for batch in done.lost {
             for read in self.reads.remove(&batch).unwrap_or_default() {
-                refuse(read.reply, Error::NotLeader { group: self.id, leader });
+                read.reply.refuse(Error::NotLeader { group: self.id, leader });
             }
         }
     }
@@ -339,9 +339,9 @@ impl Lane {
         let (closed, leads, leader) = (self.core.closed(), self.core.leads(), self.core.status().leader);
         for close in self.closes.extract_if(.., |close| close.at <= closed || !leads) {
             if close.at <= closed {
-                answer(close.reply, Ok(()));
+                close.reply.answer(Ok(()));
             } else {
-                refuse(close.reply, Error::NotLeader { group: self.id, leader });
+                close.reply.refuse(Error::NotLeader { group: self.id, leader });
             }
         }
     }
@@ -381,20 +381,20 @@ impl Lane {
         let group = self.id;
         let late = |since: Instant| turn.instant.duration_since(since) >= turn.options.patience;
         while let Some((_, waiter)) = self.drafts.pop_front_if(|(_, waiter)| late(waiter.since)) {
-            refuse(waiter.reply, Error::NoQuorum { group });
+            waiter.reply.refuse(Error::NoQuorum { group });
         }
         for (_, waiter) in self.proposed.extract_if(.., |_, waiter| late(waiter.since)) {
             let why =
                 if turn.disk_full { "the disk of the raft log is full" } else { "no quorum confirmed it" };
-            refuse(waiter.reply, Error::OutcomeUnknown { group, why });
+            waiter.reply.refuse(Error::OutcomeUnknown { group, why });
         }
-        let lost = |reply| refuse(reply, Error::NoQuorum { group });
+        let lost = |reply: Responder<_>| reply.refuse(Error::NoQuorum { group });
         self.new_reads.extract_if(.., |read| late(read.since)).for_each(|read| lost(read.reply));
         for reads in self.reads.values_mut() {
             reads.extract_if(.., |read| late(read.since)).for_each(|read| lost(read.reply));
         }
         self.reads.retain(|_, reads| !reads.is_empty());
-        let lost = |close: Close| refuse(close.reply, Error::NoQuorum { group });
+        let lost = |close: Close| close.reply.refuse(Error::NoQuorum { group });
         while let Some(close) = self.new_closes.pop_front_if(|close| late(close.since)) {
             lost(close);
         }

@@ -16,7 +16,7 @@ use lineate_types::GroupId;
 
 use super::{
     applier::Job,
-    event::{CheckpointRest, Event, refuse},
+    event::{CheckpointRest, Event},
     handle::Shared,
     lane::{Lane, Out, Turn},
 };
@@ -288,10 +288,10 @@ fn is_request(event: &Event) -> bool {
 
 fn turn_away(event: Event) {
     match event {
-        Event::Propose { waiter, .. } => refuse(waiter.reply, Error::Stopped),
-        Event::Read { read, .. } => refuse(read.reply, Error::Stopped),
-        Event::Close { close, .. } => refuse(close.reply, Error::Stopped),
-        Event::Cut { reply, .. } => refuse(reply, Error::Stopped),
+        Event::Propose { waiter, .. } => waiter.reply.refuse(Error::Stopped),
+        Event::Read { read, .. } => read.reply.refuse(Error::Stopped),
+        Event::Close { close, .. } => close.reply.refuse(Error::Stopped),
+        Event::Cut { reply, .. } => reply.refuse(Error::Stopped),
         _ => {}
     }
 }

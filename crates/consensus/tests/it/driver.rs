@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     ops::Range,
     sync::{Arc, Condvar, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -110,9 +110,14 @@ impl Node {
     }
 }
 
+/// How long anything may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// Lets other tasks and threads go on until something holds.
 async fn until(mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
     while !holds() {
+        assert!(started.elapsed() < DEADLINE);
         std::thread::yield_now();
         tokio::task::yield_now().await;
     }
