@@ -20,6 +20,8 @@ use crate::{Error, Result, binary};
 const START_DEADLINE: Duration = Duration::from_secs(90);
 /// How long a server may take to end in order.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
+/// What the Raft log may take: as little as can be, so that it is cut under every fault.
+const LOG_BYTES: &str = "512KiB";
 /// Bytes of a log that are shown.
 const LAST_WORDS: u64 = 4096;
 
@@ -61,6 +63,7 @@ impl Server {
             .args(["--listen", "127.0.0.1:0", "--format", "json"])
             .env("RUST_BACKTRACE", "1")
             .env("NO_COLOR", "1")
+            .env("LINEATE_LOG_BYTES", LOG_BYTES)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(writer)

@@ -1,6 +1,9 @@
 //! Crashes at random moments: SIGKILL, and where the disk can, loss of power and failing syncs.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use lineate_client::Client;
 
@@ -42,6 +45,10 @@ pub struct Summary {
     pub during_recovery: u32,
     /// Of these, disks that stopped to sync.
     pub failed_syncs: u32,
+    /// States that were lost besides, to be rebuilt from checkpoints and the log.
+    pub lost_states: u32,
+    /// What the Raft log took after the last crash, in bytes.
+    pub log_bytes: u64,
     /// Rows acknowledged.
     pub rows: u64,
     /// Batches acknowledged.
@@ -101,6 +108,8 @@ impl Run {
             let lost = self.place.lose_power(&mut self.random)?;
             self.summary.crashes += 1;
             say(&format!("crash {round}: {moment:?}, lost {lost}; {}", self.progress()));
+            self.look_at_log()?;
+            self.lose_state()?;
             self.crash_during_recovery()?;
         }
         let (server, _) = self.come_back(Depth::All).await?;
@@ -168,6 +177,27 @@ impl Run {
         }
         server.kill()?;
         workload.join().await
+    }
+
+    /// Takes note of how large the Raft log is.
+    fn look_at_log(&mut self) -> Result<()> {
+        let log = self.place.store().join("log");
+        let sizes =
+            || -> std::io::Result<u64> { fs::read_dir(&log)?.map(|file| Ok(file?.metadata()?.len())).sum() };
+        let bytes = sizes().map_err(|cause| Error::io("measure", &log, cause))?;
+        self.summary.log_bytes = bytes;
+        Ok(())
+    }
+
+    /// Sometimes what is stored of the state is lost altogether.
+    fn lose_state(&mut self) -> Result<()> {
+        let state = self.place.store().join("kv");
+        if !self.random.percent(30) || !state.exists() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&state).map_err(|cause| Error::io("remove", state, cause))?;
+        self.summary.lost_states += 1;
+        Ok(())
     }
 
     /// Sometimes a server does not even get to read its store back.
