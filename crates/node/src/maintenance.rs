@@ -61,6 +61,8 @@ impl Node {
             self.record_seals(shard).await?;
             self.compact_shard(shard).await?;
         }
+        // First what gives space: cutting needs some.
+        self.remove_unused().await?;
         self.cut_logs(stop).await?;
         self.remove_unused().await
     }
