@@ -4,7 +4,10 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,6 +36,11 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long open connections are told `Unavailable` before they are asked to end: a request that meets a closing
+/// connection would get an error that says nothing.
+const LINGER: Duration = Duration::from_millis(300);
+/// How long an idle caller may take to answer that the connection ends.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait after the system refused a connection, out of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Streams that may be reset before they were accepted (rapid reset).
@@ -146,12 +154,14 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
     let service = TowerToHyperService::new(Counted { router, activity: activity.clone() });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let idle = AtomicBool::new(false);
     let mut ending = std::pin::pin!(async {
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = activity.idle_for(bounds.idle_timeout) => tracing::debug!("an idle connection is closed"),
+            () = stop.cancelled() => sleep(LINGER).await,
+            () = activity.idle_for(bounds.idle_timeout) => idle.store(true, Ordering::Relaxed),
         }
     });
+    let mut gone = std::pin::pin!(activity.idle_for(GOODBYE_TIMEOUT));
     let mut asked_to_end = false;
     loop {
         tokio::select! {
@@ -164,6 +174,10 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
             () = ending.as_mut(), if !asked_to_end => {
                 asked_to_end = true;
                 connection.as_mut().graceful_shutdown();
+            }
+            () = gone.as_mut(), if idle.load(Ordering::Relaxed) => {
+                tracing::debug!("an idle connection is closed");
+                return;
             }
             () = abort.cancelled() => return,
         }

@@ -1,9 +1,6 @@
 //! Tables of no rows, by which a schema is checked before its rows are there.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions, new_empty_array},
@@ -11,7 +8,7 @@ use arrow::{
 };
 use lineate_types::limits;
 
-use super::convert::type_depth;
+use super::{convert::type_depth, unwinding::caught};
 use crate::{Error, Result};
 
 /// The batch of no rows of a foreign schema.
@@ -27,7 +24,7 @@ pub(super) fn empty_batch(schema: &Schema) -> Result<RecordBatch> {
     }
     // A schema from a network may name types that make no sense; Arrow panics on some of them.
     let columns = schema.fields().iter().map(|field| {
-        catch_unwind(AssertUnwindSafe(|| new_empty_array(field.data_type()))).map_err(|_| Error::ColumnType {
+        caught(|| new_empty_array(field.data_type())).ok_or_else(|| Error::ColumnType {
             column: field.name().clone(),
             why: format!("its type {} makes no sense", field.data_type()),
         })

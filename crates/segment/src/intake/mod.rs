@@ -22,6 +22,7 @@ mod row_bytes;
 mod rows;
 mod spine;
 mod text;
+mod unwinding;
 mod value;
 
 pub use file::{FileFormat, ForeignFile, IntakeBatches};

@@ -1,9 +1,6 @@
 //! Parquet files, read row group by row group in batches that fit into memory.
 
-use std::{
-    io::{BufReader, Read},
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::io::{BufReader, Read};
 
 use arrow::{array::RecordBatch, error::ArrowError};
 use bytes::Bytes;
@@ -18,7 +15,7 @@ use parquet::{
     },
 };
 
-use super::{ForeignFile, Typing};
+use super::{super::unwinding::caught, ForeignFile, Typing};
 use crate::{Error, Result};
 
 /// What every Parquet file begins and ends with.
@@ -111,10 +108,10 @@ impl Damage for ArrowError {
 
 /// Runs the Parquet decoder; its panics on hostile bytes become errors.
 fn guarded<T, E: Damage>(decode: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(Ok(decoded)) => Ok(decoded),
-        Ok(Err(cause)) => Err(Error::Format(format!("the parquet file is damaged: {}", cause.why()))),
-        Err(_) => Err(Error::Format("the parquet file is damaged: it cannot be decoded".into())),
+    match caught(decode) {
+        Some(Ok(decoded)) => Ok(decoded),
+        Some(Err(cause)) => Err(Error::Format(format!("the parquet file is damaged: {}", cause.why()))),
+        None => Err(Error::Format("the parquet file is damaged: it cannot be decoded".into())),
     }
 }
 

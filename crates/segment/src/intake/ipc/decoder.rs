@@ -1,10 +1,6 @@
 //! The decoder of a sequence of Arrow IPC messages.
 
-use std::{
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, RecordBatch},
@@ -15,7 +11,7 @@ use arrow::{
 };
 use bytes::Bytes;
 
-use super::{IpcLimits, check};
+use super::{super::unwinding::caught, IpcLimits, check};
 use crate::{Error, Result};
 
 /// Delta dictionaries of one stream: each copies what came before it.
@@ -161,9 +157,9 @@ fn too_many(what: &'static str, limit: usize) -> Error {
 
 /// Runs Arrow's decoder, whose panics on hostile bytes become errors.
 fn guarded<T>(decode: impl FnOnce() -> std::result::Result<T, ArrowError>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(Ok(decoded)) => Ok(decoded),
-        Ok(Err(cause)) => Err(Error::Format(format!("arrow data is damaged: {cause}"))),
-        Err(_) => Err(Error::Format("arrow data is damaged: it cannot be decoded".into())),
+    match caught(decode) {
+        Some(Ok(decoded)) => Ok(decoded),
+        Some(Err(cause)) => Err(Error::Format(format!("arrow data is damaged: {cause}"))),
+        None => Err(Error::Format("arrow data is damaged: it cannot be decoded".into())),
     }
 }

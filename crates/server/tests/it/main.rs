@@ -1,0 +1,9 @@
+//! A served store on a loopback port, spoken to as strangers speak: what is hostile, slow, gone, or too much.
+
+#![allow(clippy::panic, reason = "a helper that fails its test says why")]
+
+mod drain;
+mod hostile;
+mod open_ended;
+mod served;
+mod vanished;
