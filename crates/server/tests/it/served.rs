@@ -53,6 +53,7 @@ impl Served {
             insecure: false,
             shards: Some(2),
             cache_bytes: None,
+            log_bytes: None,
             bounds,
         };
         let server = Server::bind(options).await.expect("binds");
