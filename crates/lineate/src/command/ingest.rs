@@ -27,7 +27,7 @@ Examples:
 
 Columns are matched by name: the view's keys, its event time, its created time if it has one, every \
 feature, and optionally the boolean `__deleted`, which ends a key. Rows may come in any order and late. \
-The same files into the same view again change nothing, and that is said.";
+A row whose created time is null is known from its commit. The same files into the same view again change nothing, and that is said.";
 
 /// Loads files into a feature view, all or nothing.
 ///

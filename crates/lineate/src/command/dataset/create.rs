@@ -25,7 +25,8 @@ Examples:
 The spine has a row for each label: the keys of the service's views, a time, and any other columns, which are \
 kept. For every row and view the answer is the row with the latest event time at or before the label's time \
 and within the view's ttl. Modes: known (also its created time, so that no backfill leaks into the past; the \
-default where the view has one), event (no such cut), served (also committed to this store by then).";
+default where the view has one; a row without one is known from its commit), event (no such cut; the default \
+of other views), served (also committed to this store by then).";
 
 /// Joins labels with features as they were known at each label's time, and records what it was made from.
 #[derive(Debug, Args)]
