@@ -22,9 +22,10 @@ const EXAMPLES: &str = r#"Examples:
   tail -f rows.ndjson | lineate push weather
   echo '{"origin":"JFK","event_timestamp":"2013-06-01T12:00:00Z","temp":21.5}' | lineate push weather
 
-Each line is an object with every column of the view; `"__deleted": true` ends the key. Rows are sent in
-bounded batches, each atomic in every shard it touches, and are durable when acknowledged. A connection
-that breaks is opened again, and nothing is written twice."#;
+Each line is an object with every column of the view; `"__deleted": true` ends the key and
+needs no features. Rows are sent in bounded batches, each atomic in every shard it touches, and are
+durable when acknowledged: if a later line is refused, the batches before it stay written. A
+connection that breaks is opened again, and nothing is written twice."#;
 
 /// Writes rows into a feature view as they come: JSON objects, one a line.
 #[derive(Debug, Args)]
