@@ -36,10 +36,12 @@ A file:
       event_time: event_timestamp
       created_time: created_timestamp    # optional: when the row became known
       ttl: 3h                            # optional: how long a row stays an answer
+      naive_times: utc                   # optional: take times without a zone as UTC
+      owner: ops@example.com             # optional, as are description: and tags: {key: value}
       features: [{name: temp, type: float64}]
   services:
-    - name: delay_model
-      features: [weather.temp]
+    - name: delay_model                  # a view may be used again, by other keys
+      features: [weather.temp, {view: weather, as: dest_weather, keys: {origin: dest}}]
 
 Types: bool int32 int64 float32 float64 string bytes timestamp date uuid json decimal(38,9) \
 list<T> map<string,T> struct<a:T,b:T> vector<float32,768>";
