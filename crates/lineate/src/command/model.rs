@@ -17,8 +17,8 @@ use crate::{
 
 const REGISTER_EXAMPLES: &str = "\
 Examples:
-  lineate model register late --dataset delays@v1 --artifact model.joblib --code $(git rev-parse HEAD) \\
-      --param trees=200 --metric auc=0.741 --metric log_loss=0.42";
+  lineate model register late --dataset delays@v1 --artifact model.joblib \\
+      --code $(git rev-parse HEAD) --param trees=200 --metric auc=0.741 --metric log_loss=0.42";
 
 const PROMOTE_EXAMPLES: &str = "\
 Examples:

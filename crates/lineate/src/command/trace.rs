@@ -16,7 +16,7 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  lineate trace model:late@v2                  everything the model was made from, to the source files
+  lineate trace model:late@v2                  all that the model was made from, to the files
   lineate trace view:weather --down            everything that was made from the view
   lineate trace dataset:delays --depth 1       its direct inputs
   lineate trace model:late --at 2024-05-01T00:00:00Z   as it was recorded then
