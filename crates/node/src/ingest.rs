@@ -7,7 +7,6 @@ use futures::future::{join_all, try_join_all};
 use lineate_segment::{
     intake::{FileFormat, ForeignFile, Intake},
     schema::ViewSchema,
-    segment::SegmentInfo,
 };
 use lineate_state::{
     LoadId,
@@ -49,6 +48,30 @@ struct Loading<'a> {
 struct Written {
     segments: SegmentsByShard,
     source_rows: Vec<u64>,
+}
+
+/// What is left to do of a load.
+struct LoadRest {
+    principal: Principal,
+    load: LoadId,
+    end: LoadEnd,
+}
+
+/// How a load ended.
+enum LoadEnd {
+    /// The shards that hold its stages are to resolve them.
+    Committed { shards: Vec<ShardId>, commit_time: TimestampUs },
+    /// It is to be aborted, and its stages and segments given up.
+    BrokenOff { segments: SegmentsByShard },
+}
+
+impl LoadEnd {
+    fn delayed(&self) -> &'static str {
+        match self {
+            Self::Committed { .. } => "a committed load is not in all of its shards yet",
+            Self::BrokenOff { .. } => "a load that broke off could not be ended; it stays invisible",
+        }
+    }
 }
 
 impl Node {
@@ -95,10 +118,11 @@ impl Node {
             other => return Err(Error::Internal(format!("unexpected reply {other:?}"))),
         };
         let loading = Loading { principal, load, view: &view, caller };
-        let mut segments = Vec::new();
+        let mut segments = SegmentsByShard::new();
         let result = self.run_load(&loading, &sources, progress, &mut segments).await;
         if !matches!(result, Ok(LoadReport { already_loaded: false, .. })) {
-            self.end_load(principal.clone(), load, segments).await;
+            let end = LoadEnd::BrokenOff { segments };
+            self.finish_load(LoadRest { principal: principal.clone(), load, end }).await;
         }
         result
     }
@@ -129,12 +153,12 @@ impl Node {
         loading: &Loading<'_>,
         sources: &[Source],
         progress: &OnProgress,
-        made: &mut Vec<SegmentInfo>,
+        made: &mut SegmentsByShard,
     ) -> Result<LoadReport> {
         let Loading { load, view, caller, .. } = *loading;
         let _blobs = self.blob_use().hold().await;
         let (segments, source_rows) = self.write_segments(loading, sources, progress.clone()).await?;
-        made.extend(segments.values().flatten().cloned());
+        made.clone_from(&segments);
         let written = Written { segments, source_rows: source_rows? };
         caller.check()?;
         progress(Progress { phase: "committing", done: 0, total: None, unit: "" });
@@ -144,10 +168,10 @@ impl Node {
             Ended::Committed { commit_time, record } => (commit_time, record),
             Ended::LoadedBy(other) => return self.report_loaded(other, view, sources),
         };
-        let shards = || written.segments.keys().copied();
-        self.resolve(loading.principal, load, shards(), Some(commit_time)).await?;
-        // Whoever asks any of the shards after this gets an answer that holds at the commit time or later.
-        try_join_all(shards().map(|shard| self.consensus().close(shard.group(), commit_time))).await?;
+        // It is there whatever happens from here on: reads that meet its stages ask the meta group.
+        let shards = written.segments.keys().copied().collect();
+        let end = LoadEnd::Committed { shards, commit_time };
+        self.finish_load(LoadRest { principal: loading.principal.clone(), load, end }).await;
         let segments = || written.segments.values().flatten();
         Ok(LoadReport {
             load,
@@ -252,44 +276,59 @@ impl Node {
         join_all(resolves).await.into_iter().try_for_each(|reply| reply.map(|_| ()))
     }
 
-    /// Ends a load that broke off: aborts it unless it is committed, and resolves its stages. Where the groups do
-    /// not answer, that goes on in the background; where the node stops first, opening the store ends the load.
-    async fn end_load(&self, principal: Principal, load: LoadId, segments: Vec<SegmentInfo>) {
-        let Err(error) = self.try_end_load(&principal, load, &segments).await else { return };
-        tracing::warn!(%load, %error, "a load that broke off could not be ended; it stays invisible and is tried again");
+    /// Does what is left of a load. Where the groups do not answer, that goes on in the background; where the node
+    /// stops first, opening the store does it.
+    async fn finish_load(&self, rest: LoadRest) {
+        let Err(error) = self.try_finish_load(&rest).await else { return };
+        tracing::warn!(load = %rest.load, %error, "{}, and that is tried again", rest.end.delayed());
         let node = self.clone();
         self.tasks().spawn(async move {
-            let ended = async {
+            let finished = async {
                 loop {
                     tokio::time::sleep(PAUSE).await;
-                    if node.try_end_load(&principal, load, &segments).await.is_ok() {
+                    if node.try_finish_load(&rest).await.is_ok() {
                         return;
                     }
                 }
             };
             tokio::select! {
                 () = node.stop().cancelled() => {}
-                () = ended => tracing::info!(%load, "a load that broke off is ended"),
+                () = finished => tracing::info!(load = %rest.load, "the load is finished"),
             }
         });
     }
 
+    async fn try_finish_load(&self, rest: &LoadRest) -> Result<()> {
+        match &rest.end {
+            LoadEnd::Committed { shards, commit_time } => {
+                let shards = || shards.iter().copied();
+                self.resolve(&rest.principal, rest.load, shards(), Some(*commit_time)).await?;
+                // Whoever asks any of the shards after this gets an answer that holds at the commit time or later.
+                try_join_all(shards().map(|shard| self.consensus().close(shard.group(), *commit_time)))
+                    .await?;
+                Ok(())
+            }
+            LoadEnd::BrokenOff { segments } => self.try_end_load(&rest.principal, rest.load, segments).await,
+        }
+    }
+
+    /// Aborts a load unless it is committed, and resolves its stages: in every shard that was sent one, since one
+    /// whose outcome is unknown may still come, and comes before what resolves it.
     async fn try_end_load(
         &self,
         principal: &Principal,
         load: LoadId,
-        segments: &[SegmentInfo],
+        segments: &SegmentsByShard,
     ) -> Result<()> {
-        let is_staged =
-            |shard: &ShardId| self.shard(*shard).read().staged().any(|(staged, _)| staged == load);
         let outcome = self.propose_meta(principal, MetaCommand::AbortLoad { load }).await?.0;
         let commit_time = match outcome {
             MetaReply::LoadCommitted { commit_time, .. } => Some(commit_time),
             _ => None,
         };
-        let staged: Vec<ShardId> = self.shard_ids().filter(is_staged).collect();
-        self.resolve(principal, load, staged.into_iter(), commit_time).await?;
-        self.give_up_blobs(segments.iter().flat_map(|segment| [segment.segment, segment.key_index]));
+        self.resolve(principal, load, segments.keys().copied(), commit_time).await?;
+        self.give_up_blobs(
+            segments.values().flatten().flat_map(|segment| [segment.segment, segment.key_index]),
+        );
         Ok(())
     }
 

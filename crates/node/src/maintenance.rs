@@ -52,19 +52,21 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
 }
 
 impl Node {
+    /// Does what there is to do. What fails keeps nothing else from being done; the first error is given.
     async fn work_once(&self, stop: &CancellationToken) -> Result<()> {
+        let mut outcome = Ok(());
         for shard in self.shard_ids() {
             if stop.is_cancelled() {
                 return Ok(());
             }
-            self.seal_frozen(shard, |_| true).await?;
-            self.record_seals(shard).await?;
-            self.compact_shard(shard).await?;
+            outcome = outcome.and(self.seal_frozen(shard, |_| true).await);
+            outcome = outcome.and(self.record_seals(shard).await);
+            outcome = outcome.and(self.compact_shard(shard).await);
         }
         // First what gives space: cutting needs some.
-        self.remove_unused().await?;
-        self.cut_logs(stop).await?;
-        self.remove_unused().await
+        outcome = outcome.and(self.remove_unused().await);
+        outcome = outcome.and(self.cut_logs(stop).await);
+        outcome.and(self.remove_unused().await)
     }
 
     /// Seals and records the streamed rows of some histories that were committed at or below a time.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Driver, GroupStatus, Handle, Reply, StateMachine};
+use lineate_consensus::{Clock, Driver, GroupStatus, Handle, Reply, StateMachine};
 use lineate_state::{
     codec,
     meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest},
@@ -28,6 +28,7 @@ use crate::{
     api::{NodeStatus, Options},
     blob_use::BlobUse,
     checkpoint::rebuild_if_behind,
+    clock::HybridClock,
     maintenance,
     online::{self, HotShard, Online, Plans},
     replica::Replica,
@@ -47,7 +48,7 @@ struct Inner {
     /// What the files of the log may take.
     log_bytes: u64,
     blobs: Arc<dyn BlobStore>,
-    clock: Arc<dyn lineate_consensus::Clock>,
+    clock: Arc<HybridClock>,
     consensus: Handle,
     driver: Mutex<Option<Driver>>,
     meta: Shared<MetaMachine>,
@@ -98,15 +99,22 @@ impl Node {
         Ok(node)
     }
 
+    /// A time at which a group can be read; the node's clock is there from then on.
+    pub(crate) async fn read_point(&self, group: GroupId) -> Result<TimestampUs> {
+        let point = self.consensus().read(group).await?;
+        self.inner.clock.observe(point.as_of);
+        Ok(point.as_of)
+    }
+
     /// Waits until every group leads and has applied what its log holds: before that, no manifest says which blobs
     /// are needed.
     async fn catch_up(&self) -> Result<()> {
         let groups = [GroupId::META].into_iter().chain(self.shard_ids().map(ShardId::group));
         for group in groups {
             let mut attempt = 1;
-            while let Err(error) = self.consensus().read(group).await {
+            while let Err(error) = self.read_point(group).await {
                 if error.kind() != ErrorKind::Unavailable || attempt == CATCH_UP_ATTEMPTS {
-                    return Err(error.into());
+                    return Err(error);
                 }
                 attempt += 1;
                 tokio::time::sleep(CATCH_UP_PAUSE).await;
@@ -233,7 +241,7 @@ impl Node {
         &self.inner.tasks
     }
 
-    /// Now, by the node's clock.
+    /// Now, by the node's clock: at or after every time that was committed or answered at.
     pub fn now(&self) -> TimestampUs {
         self.inner.clock.now()
     }
@@ -306,6 +314,7 @@ impl Node {
         );
         let proposed = self.inner.consensus.propose(group, Bytes::from(command)).instrument(span.clone());
         let reply = proposed.await?;
+        self.inner.clock.observe(reply.commit_time);
         if !span.is_disabled() {
             let led = self.groups().into_iter().find(|status| status.group == group);
             span.record("term", led.map(|status| status.term.cast_signed()));
@@ -409,7 +418,7 @@ impl Inner {
             groups.push((shard.group(), Box::new(replica)));
             shards.push(machine);
         }
-        let clock = options.clock;
+        let clock = Arc::new(HybridClock::new(options.clock));
         let (driver, consensus) =
             Driver::start(log.clone(), clock.clone(), groups, PEER, lineate_consensus::Options::default())?;
         Ok(Self {

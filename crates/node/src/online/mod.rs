@@ -180,9 +180,8 @@ impl Node {
         let meta = with_meta.then_some(GroupId::META);
         let mut agreement = Agreement::among(shards.iter().map(|shard| shard.group()).chain(meta));
         for attempt in 0..AGREE_ATTEMPTS {
-            let reads = agreement.waiting().iter().map(|group| self.consensus().read(*group));
-            let points = try_join_all(reads).await?;
-            let promised: Vec<TimestampUs> = points.iter().map(|point| point.as_of).collect();
+            let promised =
+                try_join_all(agreement.waiting().iter().map(|group| self.read_point(*group))).await?;
             if let Some(as_of) = agreement.take(&promised) {
                 return Ok(as_of);
             }

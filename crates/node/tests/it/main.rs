@@ -3,6 +3,7 @@
 mod cache;
 mod checkpoints;
 mod concurrent_lookups;
+mod contracts;
 mod cut_off;
 mod sealed_texts;
 mod store;
