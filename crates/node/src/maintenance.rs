@@ -54,7 +54,7 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
 impl Node {
     /// Does what there is to do. What fails keeps nothing else from being done; the first error is given.
     async fn work_once(&self, stop: &CancellationToken) -> Result<()> {
-        let mut outcome = Ok(());
+        let mut outcome = self.bound_open_runs(limits::OPEN_RUNS_BYTES).await;
         for shard in self.shard_ids() {
             if stop.is_cancelled() {
                 return Ok(());
@@ -67,6 +67,29 @@ impl Node {
         outcome = outcome.and(self.remove_unused().await);
         outcome = outcome.and(self.cut_logs(stop).await);
         outcome.and(self.remove_unused().await)
+    }
+
+    /// Freezes open runs, the largest first, until the rest take at most so many bytes of memory. What is frozen is
+    /// sealed next.
+    ///
+    /// # Errors
+    /// The log of a shard takes no command.
+    pub async fn bound_open_runs(&self, most_bytes: usize) -> Result<()> {
+        let mut open: Vec<(usize, ShardId, HistoryId)> = Vec::new();
+        for shard in self.shard_ids() {
+            let machine = self.shard(shard).read();
+            let runs = machine.histories().filter_map(|(id, history)| Some((id, history.open.as_ref()?)));
+            open.extend(runs.map(|(id, run)| (run.rows.bytes(), shard, id)));
+        }
+        let mut bytes: usize = open.iter().map(|(bytes, ..)| bytes).sum();
+        open.sort_unstable();
+        while bytes > most_bytes
+            && let Some((largest, shard, history)) = open.pop()
+        {
+            self.propose_shard(&system(), shard, ShardCommand::Freeze(history)).await?;
+            bytes -= largest;
+        }
+        Ok(())
     }
 
     /// Seals and records the streamed rows of some histories that were committed at or below a time.

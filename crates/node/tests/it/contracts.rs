@@ -148,3 +148,24 @@ async fn damage_in_one_shard_does_not_end_the_background_work_of_another() {
     }
     node.shutdown().await.expect("stops");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_runs_beyond_the_memory_for_them_are_sealed_the_largest_first() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), SteppingClock::default()).await;
+    let counters = view(&node);
+    let lines: String = (0..1_000).map(|key| line(&format!("key-{key}"), 1)).collect();
+    push(&node, &counters, lines).await;
+    node.bound_open_runs(usize::MAX).await.expect("nothing to do");
+    assert_eq!((node.status().open_rows, node.status().sealed_rows), (1_000, 0));
+    // Two shards hold about the same: one of them is enough.
+    node.bound_open_runs(100_000).await.expect("freezes");
+    let begun = std::time::Instant::now();
+    while node.status().sealed_rows == 0 {
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", node.status());
+        tokio::task::yield_now().await;
+    }
+    let (opened, sealed) = (node.status().open_rows, node.status().sealed_rows);
+    assert!(opened > 0 && sealed > opened / 2, "{opened} rows are open, {sealed} are sealed");
+    node.shutdown().await.expect("stops");
+}
