@@ -152,9 +152,13 @@ impl Node {
         let span = tracing::Span::current();
         span.record("rows", segment.rows.cast_signed()).record("bytes", segment.segment_bytes.cast_signed());
         tracing::debug!(%shard, %history, number, rows = segment.rows, "run sealed");
+        let written = [segment.segment, segment.key_index];
         match self.propose_shard(&system(), shard, ShardCommand::Seal(Seal { run: key, segment })).await {
             // Sealed by somebody else meanwhile.
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                self.give_up_blobs(written);
+                Ok(())
+            }
             other => other.map(|_| ()),
         }
     }
@@ -207,9 +211,13 @@ impl Node {
             merge_runs(blobs.as_ref(), history, schema, &runs)
         });
         let output = merging.instrument(span.clone()).await??;
+        let written = [output.segment, output.key_index];
         let compact = ShardCommand::Compact(Compact { history, inputs, output });
         match self.propose_shard(&system(), shard, compact).instrument(span).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                self.give_up_blobs(written);
+                return Ok(false);
+            }
             other => other?,
         };
         drop(hold);

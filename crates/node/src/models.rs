@@ -1,7 +1,7 @@
 //! Registering models and moving their aliases.
 
 use lineate_state::meta::{FileDraft, MetaCommand, MetaReply, Promote, RegisterModel};
-use lineate_types::{Name, Principal, VersionedName};
+use lineate_types::{ErrorKind, HasKind, Name, Principal, VersionedName};
 
 use crate::{
     Error, Node, Result,
@@ -40,7 +40,12 @@ impl Node {
             metrics: request.metrics,
             artifact,
         });
-        self.versioned(principal, command, project, request.name).await
+        let registered = self.versioned(principal, command, project, request.name).await;
+        // Where nobody knows what became of the record, it may name the artifact.
+        if registered.as_ref().is_err_and(|error| error.kind() != ErrorKind::Unavailable) {
+            self.give_up_blobs(artifact.map(|file| file.physical));
+        }
+        registered
     }
 
     /// Points an alias at a model version.

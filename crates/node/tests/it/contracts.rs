@@ -13,7 +13,7 @@ use lineate_consensus::Clock;
 use lineate_ledger::{Record, record::Kind};
 use lineate_node::{
     Node, SystemClock,
-    api::{LookupRequest, Options},
+    api::{LookupRequest, ModelRequest, Options},
 };
 use lineate_segment::intake::{ForeignFile, Intake};
 use lineate_state::meta::LoadOutcome;
@@ -167,5 +167,40 @@ async fn open_runs_beyond_the_memory_for_them_are_sealed_the_largest_first() {
     }
     let (opened, sealed) = (node.status().open_rows, node.status().sealed_rows);
     assert!(opened > 0 && sealed > opened / 2, "{opened} rows are open, {sealed} are sealed");
+    node.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_refused_leaves_no_artifact() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), SteppingClock::default()).await;
+    let blobs = || {
+        let mut count = 0;
+        node.blobs()
+            .list(&mut |_, _| {
+                count += 1;
+                Ok(())
+            })
+            .expect("lists");
+        count
+    };
+    let before = blobs();
+    let mut sink = node.upload().await.expect("uploads");
+    sink.write("weights".into()).await.expect("writes");
+    let request = ModelRequest {
+        project: None,
+        name: "m".parse().expect("a name"),
+        datasets: Vec::new(),
+        artifact: Some(sink.finish().await.expect("finishes").id),
+        code: None,
+        parameters: Vec::new(),
+        metrics: vec![("auc".into(), "no number".into())],
+    };
+    node.register_model(&tester(), request).await.expect_err("a metric is a number");
+    let begun = std::time::Instant::now();
+    while blobs() != before {
+        assert!(begun.elapsed().as_secs() < 60, "{} blobs, {before} before", blobs());
+        tokio::task::yield_now().await;
+    }
     node.shutdown().await.expect("stops");
 }
