@@ -1,7 +1,9 @@
 //! What can be asked of a shard group, and what it answers (`docs/formats/command.md`).
 
 use lineate_segment::segment::SegmentInfo;
-use lineate_types::{HistoryId, Principal, TimestampUs, ViewDefinition, ViewId, WriterId, WriterPosition};
+use lineate_types::{
+    Hash, Hasher, HistoryId, Principal, TimestampUs, ViewDefinition, ViewId, WriterId, WriterPosition,
+};
 use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{LoadId, Refusal, RunNumber};
@@ -58,6 +60,16 @@ pub struct Write {
     /// Canonical rows as an Arrow IPC stream.
     #[n(2)]
     pub rows: ByteVec,
+}
+
+impl Write {
+    /// The hash of what it adds to a history. Rows of two views may be equal byte for byte; the same rows under
+    /// another version of a view are the same.
+    pub(super) fn payload(&self, history: HistoryId) -> Hash {
+        let mut hasher = Hasher::new();
+        hasher.update(&history.0.to_be_bytes()).update(&self.rows);
+        Hash::finish(&hasher)
+    }
 }
 
 /// Names one run of a history.

@@ -109,7 +109,7 @@ impl ShardMachine {
 
     fn write(&mut self, at: Position, write: Write, batch: &mut KvBatch) -> Result<ShardReply> {
         let Some((view, schema)) = self.views.get(&write.view) else { return Ok(ShardReply::UnknownView) };
-        let payload = Hash::of(&write.rows);
+        let payload = write.payload(view.history);
         if let Some(position) = write.position
             && let Verdict::Replayed(written) = self.check_writer(position, &payload)?
         {

@@ -30,7 +30,7 @@ pub struct WindowFloor {
 /// An applied batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Remembered {
-    /// The hash of what it carried.
+    /// The hash of what it carried: the history and the rows.
     #[n(0)]
     pub payload: Hash,
     /// The commit time of its rows.

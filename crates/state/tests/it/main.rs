@@ -1,5 +1,6 @@
 //! The state machines from outside: plans, replay, restoring, idempotence.
 
+mod contracts;
 mod golden;
 mod inputs;
 mod plans;
