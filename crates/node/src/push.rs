@@ -15,7 +15,7 @@ use lineate_state::{
     meta::{MetaCommand, MetaReply},
     shard::{ShardCommand, ShardReply, Write, Written},
 };
-use lineate_types::{Principal, ShardId, ViewDefinition, WriterId, WriterPosition, limits};
+use lineate_types::{Principal, ShardId, TimestampUs, ViewDefinition, WriterId, WriterPosition, limits};
 
 use crate::{Error, Node, Result, api::ShardWrite};
 
@@ -57,9 +57,10 @@ impl Node {
             )));
         }
         self.check_space()?;
-        if let Some(position) = position {
-            self.check_position(principal, position)?;
-        }
+        let opened = match position {
+            Some(position) => Some(self.check_position(principal, position)?),
+            None => None,
+        };
         let rows = Intake::new(view).convert(rows, first_row)?;
         let parts = split_by_shard(&rows, &ViewSchema::of(view), self.shards())?;
         let mut commands = Vec::with_capacity(parts.len());
@@ -72,7 +73,7 @@ impl Node {
                     limits::COMMAND_BYTES - COMMAND_OVERHEAD
                 )));
             }
-            let write = Write { view: view.id, position, rows: payload.to_vec().into() };
+            let write = Write { view: view.id, position, rows: payload.to_vec().into(), opened };
             commands.push((shard, part.num_rows() as u64, write));
         }
         let writes = commands.into_iter().map(async |(shard, rows, write)| {
@@ -125,11 +126,18 @@ impl Node {
         }
     }
 
-    /// Refuses a position of another principal, of an epoch that is over, or beyond a gap.
-    fn check_position(&self, principal: &Principal, position: WriterPosition) -> Result<()> {
+    /// Refuses a position of another principal, of an epoch that is over, or beyond a gap. Says when the writer was
+    /// opened in its epoch.
+    fn check_position(&self, principal: &Principal, position: WriterPosition) -> Result<TimestampUs> {
         let WriterPosition { writer, epoch, sequence } = position;
         let meta = self.meta().read();
-        let Some(state) = meta.writer(writer) else {
+        let Some(state) = meta.writers().get(writer) else {
+            if meta.writers().was_issued(writer) {
+                return Err(Error::Conflict(format!(
+                    "writer {writer} gave way to {} opened after it, its epoch is over; open a new one",
+                    limits::WRITERS
+                )));
+            }
             return Err(Error::NotFound(format!("writer {writer} was never issued; open a writer first")));
         };
         if state.principal != *principal {
@@ -141,6 +149,7 @@ impl Node {
                 state.epoch
             )));
         }
+        let opened = state.opened;
         drop(meta);
         if sequence == 0 {
             return Err(Error::Invalid("sequences of a writer begin with 1".into()));
@@ -154,7 +163,7 @@ impl Node {
                 limits::WRITER_WINDOW
             )));
         }
-        Ok(())
+        Ok(opened)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod codec;
 mod error;
 mod id;
 pub mod meta;
+mod opening;
 mod scan;
 pub mod shard;
 

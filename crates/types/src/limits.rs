@@ -106,9 +106,9 @@ pub const CACHED_PLANS: usize = 1_024;
 pub const LOOKUP_LOADS: usize = 16;
 /// Keys read from segments, or folded into the cache, at once.
 pub const LOAD_KEYS: usize = 1_024;
-/// Sequence numbers a writer's window remembers, per bucket and epoch.
+/// Sequence numbers a writer's window remembers, per shard and epoch.
 pub const WRITER_WINDOW: u64 = 1_024;
-/// Writer epochs remembered.
+/// Writers that may write; of more, the one opened longest ago gives way.
 pub const WRITERS: usize = 65_536;
 
 /// Bytes of one upload chunk.

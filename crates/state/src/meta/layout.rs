@@ -3,7 +3,7 @@
 
 use lineate_types::{Hash, Name, ViewId, WriterId};
 
-use crate::LoadId;
+use crate::{Error, LoadId, Result};
 
 /// `c` → the catalog's version.
 pub(super) const CATALOG: u8 = b'c';
@@ -13,7 +13,7 @@ pub(super) const ENTITY: u8 = b'e';
 pub(super) const VIEW: u8 = b'v';
 /// `s` project `/` name `/` version → a service version.
 pub(super) const SERVICE: u8 = b's';
-/// `w` writer → its principal and epoch.
+/// `w` writer → its principal, epoch and last opening.
 pub(super) const WRITER: u8 = b'w';
 /// `l` load → its state.
 pub(super) const LOAD: u8 = b'l';
@@ -67,6 +67,17 @@ pub(super) fn seal(shard: u16, history: u32, run: u64) -> Vec<u8> {
     key.extend(history.to_be_bytes());
     key.extend(run.to_be_bytes());
     key
+}
+
+/// Reads the number that is all of a key.
+pub(super) fn read_number(key: &[u8]) -> Result<u64> {
+    let bytes: [u8; 8] = key.try_into().map_err(|_| damaged_key())?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// What is said of a key that cannot be read.
+pub(super) fn damaged_key() -> Error {
+    Error::Corrupt { what: "a key of the meta group's tree".into(), why: "it has another length".into() }
 }
 
 fn text(kind: u8, text: &str) -> Vec<u8> {

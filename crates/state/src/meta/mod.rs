@@ -9,13 +9,13 @@ mod ledger_state;
 mod load;
 mod restore;
 mod trained;
+mod writers;
 
 use std::collections::BTreeMap;
 
 use lineate_ledger::record::Kind;
 use lineate_storage::kv::KvBatch;
-use lineate_types::{Hash, HistoryId, Name, Principal, TimestampUs, ViewId, WriterId, limits};
-use minicbor::{Decode, Encode};
+use lineate_types::{Hash, HistoryId, Name, TimestampUs, ViewId};
 
 use crate::{Error, LoadId, Position, Refusal, Result, catalog::Catalog, codec};
 pub use command::{
@@ -25,6 +25,7 @@ pub use command::{
 pub use ledger_state::LedgerState;
 pub use load::{LoadOutcome, LoadState};
 pub use trained::{CONTRACT_VERSION, DatasetState, ModelState};
+pub use writers::{WriterState, Writers};
 
 /// The state of the meta group.
 #[derive(Debug, Default)]
@@ -32,24 +33,13 @@ pub struct MetaMachine {
     catalog: Catalog,
     /// The records of view versions.
     view_records: BTreeMap<ViewId, Hash>,
-    writers: BTreeMap<WriterId, WriterState>,
+    writers: Writers,
     loads: BTreeMap<LoadId, LoadState>,
     /// By shard, history and run: the record of a sealed run and its least commit time.
     seals: BTreeMap<(u16, HistoryId, u64), (Hash, TimestampUs)>,
     datasets: BTreeMap<(Name, Name), Vec<DatasetState>>,
     models: BTreeMap<(Name, Name), Vec<ModelState>>,
     ledger: LedgerState,
-}
-
-/// Who a writer belongs to and how often it started.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct WriterState {
-    /// The principal it was issued to.
-    #[n(0)]
-    pub principal: Principal,
-    /// The epoch it is in.
-    #[n(1)]
-    pub epoch: u32,
 }
 
 impl MetaMachine {
@@ -61,7 +51,10 @@ impl MetaMachine {
         let MetaRequest { principal, agent, command } = codec::decode("meta command", command)?;
         let reply = match command {
             MetaCommand::Define(define) => self.define(at, agent, define, batch),
-            MetaCommand::OpenWriter { resume } => self.open_writer(principal, resume, batch),
+            MetaCommand::OpenWriter { resume } => {
+                let opened = self.writers.open(principal, resume, at.commit_time, batch);
+                opened.map(|(writer, epoch)| MetaReply::Writer { writer, epoch })
+            }
             MetaCommand::BeginLoad(begin) => self.begin_load(begin, batch),
             MetaCommand::CommitLoad(commit) => self.commit_load(at, agent, commit, batch),
             MetaCommand::AbortLoad { load } => self.abort_load(load, batch),
@@ -88,9 +81,9 @@ impl MetaMachine {
         self.view_records.get(&view).copied()
     }
 
-    /// A writer.
-    pub fn writer(&self, writer: WriterId) -> Option<&WriterState> {
-        self.writers.get(&writer)
+    /// The writers that may write.
+    pub fn writers(&self) -> &Writers {
+        &self.writers
     }
 
     /// A bulk load.
@@ -126,45 +119,6 @@ impl MetaMachine {
     /// All models, by project, name and version.
     pub fn models(&self) -> impl Iterator<Item = &ModelState> {
         self.models.values().flatten()
-    }
-
-    fn open_writer(
-        &mut self,
-        principal: Principal,
-        resume: Option<WriterId>,
-        batch: &mut KvBatch,
-    ) -> Result<MetaReply> {
-        let (writer, epoch) = match resume {
-            None => {
-                if self.writers.len() >= limits::WRITERS {
-                    return Err(Error::ResourceExhausted(format!(
-                        "{} writers were issued, which is the most; resume one of them",
-                        limits::WRITERS
-                    )));
-                }
-                // 0 stands for rows without a writer.
-                (WriterId(self.writers.keys().next_back().map_or(1, |last| last.0 + 1)), 1)
-            }
-            Some(writer) => match self.writers.get(&writer) {
-                Some(state) if state.principal == principal => (writer, state.epoch + 1),
-                Some(_) => {
-                    return Err(Error::PermissionDenied(format!(
-                        "writer {writer} was issued to another principal"
-                    )));
-                }
-                None => {
-                    return Err(Error::NotFound {
-                        what: "writer".into(),
-                        name: writer.to_string(),
-                        hint: "; open a new one".into(),
-                    });
-                }
-            },
-        };
-        let state = WriterState { principal, epoch };
-        batch.put(layout::writer(writer), codec::encode(&state));
-        self.writers.insert(writer, state);
-        Ok(MetaReply::Writer { writer, epoch })
     }
 
     fn record_of_kind(&self, id: &Hash, kind: Kind, what: &str) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use lineate_ledger::{Entry, Record};
 use lineate_storage::kv::OrderedKv;
-use lineate_types::{Hash, HistoryId, TimestampUs, WriterId};
+use lineate_types::{Hash, HistoryId, TimestampUs};
 
-use super::{DatasetState, MetaMachine, ModelState, layout, ledger_state::StoredRecord};
+use super::{DatasetState, MetaMachine, ModelState, Writers, layout, ledger_state::StoredRecord};
 use crate::{Error, LoadId, Result, codec, scan::each};
 
 impl MetaMachine {
@@ -16,17 +16,14 @@ impl MetaMachine {
         let mut machine = Self::default();
         machine.restore_catalog(kv, tree)?;
         machine.restore_ledger(kv, tree)?;
-        each(kv, tree, layout::WRITER, |key, value| {
-            machine.writers.insert(WriterId(number(key)?), codec::decode("writer", value)?);
-            Ok(())
-        })?;
+        machine.writers = Writers::restore(kv, tree)?;
         each(kv, tree, layout::LOAD, |key, value| {
-            machine.loads.insert(LoadId(number(key)?), codec::decode("load", value)?);
+            machine.loads.insert(LoadId(layout::read_number(key)?), codec::decode("load", value)?);
             Ok(())
         })?;
         each(kv, tree, layout::SEAL, |key, value| {
             let sealed: (Hash, TimestampUs) = codec::decode("sealed run", value)?;
-            machine.seals.insert(seal_key(key).ok_or_else(damaged_key)?, sealed);
+            machine.seals.insert(seal_key(key).ok_or_else(layout::damaged_key)?, sealed);
             Ok(())
         })?;
         let mut datasets: Vec<DatasetState> = Vec::new();
@@ -77,7 +74,8 @@ impl MetaMachine {
             let entry = Entry::decode(&stored.entry)?;
             let record = Record::decode(&stored.record)?;
             let id = Record::id_of(record.kind(), &stored.record);
-            if entry.seq != number(key)? || entry.record != id || entry.seq != self.ledger.size() {
+            if entry.seq != layout::read_number(key)? || entry.record != id || entry.seq != self.ledger.size()
+            {
                 return Err(Error::Corrupt {
                     what: format!("ledger entry {}", entry.seq),
                     why: "its record or its place is another than it says".into(),
@@ -94,18 +92,9 @@ impl MetaMachine {
     }
 }
 
-fn number(key: &[u8]) -> Result<u64> {
-    let bytes: [u8; 8] = key.try_into().map_err(|_| damaged_key())?;
-    Ok(u64::from_be_bytes(bytes))
-}
-
 fn seal_key(key: &[u8]) -> Option<(u16, HistoryId, u64)> {
     let (shard, rest) = key.split_first_chunk()?;
     let (history, rest) = rest.split_first_chunk()?;
     let run = rest.try_into().ok()?;
     Some((u16::from_be_bytes(*shard), HistoryId(u32::from_be_bytes(*history)), u64::from_be_bytes(run)))
-}
-
-fn damaged_key() -> Error {
-    Error::Corrupt { what: "a key of the meta group's tree".into(), why: "it has another length".into() }
 }

@@ -60,6 +60,9 @@ pub struct Write {
     /// Canonical rows as an Arrow IPC stream.
     #[n(2)]
     pub rows: ByteVec,
+    /// When the meta group opened the writer in the position's epoch; writers give way in this order.
+    #[n(3)]
+    pub opened: Option<TimestampUs>,
 }
 
 impl Write {

@@ -3,7 +3,7 @@
 
 use lineate_types::{HistoryId, ViewId, WriterId};
 
-use crate::{LoadId, RunNumber, shard::RunKey};
+use crate::{Error, LoadId, RunNumber, shard::RunKey};
 
 /// `v` view → its definition.
 pub(super) const VIEW: u8 = b'v';
@@ -21,6 +21,8 @@ pub(super) const SEAL_NOTE: u8 = b'o';
 pub(super) const WINDOW_FLOOR: u8 = b'w';
 /// `x` writer, epoch, sequence → a batch in its window.
 pub(super) const REMEMBERED: u8 = b'x';
+/// `e` → the last opening of a writer that was given up.
+pub(super) const EXPIRED: u8 = b'e';
 
 pub(super) fn view(view: ViewId) -> Vec<u8> {
     key(VIEW, &[&view.0.to_be_bytes()])
@@ -54,6 +56,10 @@ pub(super) fn remembered(writer: WriterId, epoch: u32, sequence: u64) -> Vec<u8>
     key(REMEMBERED, &[&writer.0.to_be_bytes(), &epoch.to_be_bytes(), &sequence.to_be_bytes()])
 }
 
+pub(super) fn expired() -> Vec<u8> {
+    vec![EXPIRED]
+}
+
 /// Reads a key back, number by number.
 pub(super) struct Numbers<'a>(pub(super) &'a [u8]);
 
@@ -73,6 +79,11 @@ impl Numbers<'_> {
     pub(super) fn run(&mut self) -> Option<RunKey> {
         Some(RunKey { history: HistoryId(self.u32()?), run: RunNumber(self.u64()?) })
     }
+}
+
+/// What is said of a key that [`Numbers`] cannot read.
+pub(super) fn damaged_key() -> Error {
+    Error::Corrupt { what: "a key of the shard's tree".into(), why: "it is cut short".into() }
 }
 
 fn key(kind: u8, numbers: &[&[u8]]) -> Vec<u8> {

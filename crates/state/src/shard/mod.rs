@@ -6,6 +6,7 @@ mod layout;
 mod restore;
 mod rows;
 mod writer_window;
+mod writers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,7 @@ use std::{
 
 use lineate_segment::schema::ViewSchema;
 use lineate_storage::kv::KvBatch;
-use lineate_types::{Hash, HistoryId, ViewDefinition, ViewId, WriterId, WriterPosition, limits};
+use lineate_types::{HistoryId, ViewDefinition, ViewId, WriterId};
 
 use crate::{Error, LoadId, Position, Refusal, Result, codec};
 pub use command::{
@@ -23,6 +24,7 @@ pub use command::{
 use history::StoredRows;
 pub use history::{History, SealedRun, StagedLoad, StreamRun};
 pub use writer_window::{Remembered, Verdict, WriterWindow};
+use writers::Writers;
 
 /// The state of one shard.
 #[derive(Debug, Default)]
@@ -31,7 +33,7 @@ pub struct ShardMachine {
     histories: BTreeMap<HistoryId, History>,
     staged: BTreeMap<LoadId, StagedLoad>,
     notes: BTreeMap<RunKey, SealNote>,
-    writers: BTreeMap<WriterId, WriterWindow>,
+    writers: Writers,
 }
 
 impl ShardMachine {
@@ -93,7 +95,7 @@ impl ShardMachine {
 
     /// The greatest sequence this shard saw of a writer in an epoch, 0 if none.
     pub fn newest_sequence(&self, writer: WriterId, epoch: u32) -> u64 {
-        self.writers.get(&writer).map_or(0, |window| window.newest(epoch))
+        self.writers.newest(writer, epoch)
     }
 
     fn define(&mut self, view: ViewDefinition, batch: &mut KvBatch) -> Result<ShardReply> {
@@ -110,8 +112,9 @@ impl ShardMachine {
     fn write(&mut self, at: Position, write: Write, batch: &mut KvBatch) -> Result<ShardReply> {
         let Some((view, schema)) = self.views.get(&write.view) else { return Ok(ShardReply::UnknownView) };
         let payload = write.payload(view.history);
+        let opened = write.opened.unwrap_or_default();
         if let Some(position) = write.position
-            && let Verdict::Replayed(written) = self.check_writer(position, &payload)?
+            && let Verdict::Replayed(written) = self.writers.check(position, opened, &payload)?
         {
             return Ok(ShardReply::Written(written));
         }
@@ -130,36 +133,12 @@ impl ShardMachine {
         );
         if let Some(position) = position {
             let applied = Remembered { payload, commit_time: at.commit_time, rows: written.rows };
-            self.remember(position, applied, batch);
+            self.writers.remember(position, opened, applied, batch);
         }
         if is_full {
             self.freeze(id, batch);
         }
         Ok(ShardReply::Written(written))
-    }
-
-    fn check_writer(&self, position: WriterPosition, payload: &Hash) -> Result<Verdict> {
-        match self.writers.get(&position.writer) {
-            Some(window) => window.check(position, payload),
-            None if self.writers.len() >= limits::WRITERS => Err(Error::ResourceExhausted(format!(
-                "{} writers are remembered, which is the most; write without a writer or use one of them",
-                limits::WRITERS
-            ))),
-            None => Ok(Verdict::Fresh),
-        }
-    }
-
-    fn remember(&mut self, position: WriterPosition, applied: Remembered, batch: &mut KvBatch) {
-        let WriterPosition { writer, epoch, sequence } = position;
-        let window = self.writers.entry(writer).or_default();
-        let before = window.floor();
-        for forgotten in window.remember(position, applied) {
-            batch.delete(layout::remembered(writer, before.epoch, forgotten));
-        }
-        if window.floor() != before {
-            batch.put(layout::window_floor(writer), codec::encode(&window.floor()));
-        }
-        batch.put(layout::remembered(writer, epoch, sequence), codec::encode(&applied));
     }
 
     fn freeze(&mut self, id: HistoryId, batch: &mut KvBatch) {

@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use lineate_storage::kv::OrderedKv;
-use lineate_types::{HistoryId, ViewDefinition, WriterId};
+use lineate_types::{HistoryId, ViewDefinition};
 
 use super::{
-    RunKey, ShardMachine, StreamRun, WriterWindow, history::StoredRows, layout, layout::Numbers, rows,
-    writer_window::WindowFloor,
+    RunKey, ShardMachine, StreamRun, history::StoredRows, layout, layout::Numbers, rows, writers::Writers,
 };
 use crate::{Error, LoadId, Position, Result, codec, scan::each};
 
@@ -24,13 +23,13 @@ impl ShardMachine {
         })?;
         each(kv, tree, layout::OPEN_RUN, |key, value| {
             let mut key = Numbers(key);
-            let history = HistoryId(key.u32().ok_or_else(damaged_key)?);
+            let history = HistoryId(key.u32().ok_or_else(layout::damaged_key)?);
             machine.histories.entry(history).or_default().open_number = codec::decode("run number", value)?;
             Ok(())
         })?;
         each(kv, tree, layout::SEALED_RUN, |key, value| {
             let mut key = Numbers(key);
-            let (history, number) = key.u32().zip(key.u64()).ok_or_else(damaged_key)?;
+            let (history, number) = key.u32().zip(key.u64()).ok_or_else(layout::damaged_key)?;
             let history = machine.histories.entry(HistoryId(history)).or_default();
             history.sealed.insert(number, codec::decode("sealed run", value)?);
             Ok(())
@@ -38,17 +37,17 @@ impl ShardMachine {
         machine.restore_rows(kv, tree)?;
         each(kv, tree, layout::STAGED, |key, value| {
             let mut key = Numbers(key);
-            let load = LoadId(key.u64().ok_or_else(damaged_key)?);
+            let load = LoadId(key.u64().ok_or_else(layout::damaged_key)?);
             machine.staged.insert(load, codec::decode("staged load", value)?);
             Ok(())
         })?;
         each(kv, tree, layout::SEAL_NOTE, |key, value| {
             let mut key = Numbers(key);
-            let run = key.run().ok_or_else(damaged_key)?;
+            let run = key.run().ok_or_else(layout::damaged_key)?;
             machine.notes.insert(run, codec::decode("seal note", value)?);
             Ok(())
         })?;
-        machine.restore_writers(kv, tree)?;
+        machine.writers = Writers::restore(kv, tree)?;
         Ok(machine)
     }
 
@@ -56,7 +55,7 @@ impl ShardMachine {
         let mut runs: BTreeMap<RunKey, StreamRun> = BTreeMap::new();
         each(kv, tree, layout::ROWS, |key, value| {
             let mut key = Numbers(key);
-            let (run, index) = key.run().zip(key.u64()).ok_or_else(damaged_key)?;
+            let (run, index) = key.run().zip(key.u64()).ok_or_else(layout::damaged_key)?;
             let StoredRows { commit_time, write } = codec::decode("stored rows", value)?;
             let Some((_, schema)) = self.views.get(&write.view) else {
                 return Err(Error::Corrupt {
@@ -79,34 +78,4 @@ impl ShardMachine {
         }
         Ok(())
     }
-
-    fn restore_writers(&mut self, kv: &dyn OrderedKv, tree: &str) -> Result<()> {
-        let mut floors: BTreeMap<WriterId, WindowFloor> = BTreeMap::new();
-        each(kv, tree, layout::WINDOW_FLOOR, |key, value| {
-            let mut key = Numbers(key);
-            let writer = WriterId(key.u64().ok_or_else(damaged_key)?);
-            floors.insert(writer, codec::decode("writer window", value)?);
-            Ok(())
-        })?;
-        let mut remembered: BTreeMap<WriterId, BTreeMap<u64, _>> = BTreeMap::new();
-        each(kv, tree, layout::REMEMBERED, |key, value| {
-            let mut key = Numbers(key);
-            let (writer, _epoch, sequence) = key
-                .u64()
-                .and_then(|writer| Some((writer, key.u32()?, key.u64()?)))
-                .ok_or_else(damaged_key)?;
-            let batch = codec::decode("remembered batch", value)?;
-            remembered.entry(WriterId(writer)).or_default().insert(sequence, batch);
-            Ok(())
-        })?;
-        for (writer, floor) in floors {
-            let batches = remembered.remove(&writer).unwrap_or_default();
-            self.writers.insert(writer, WriterWindow::restored(floor, batches));
-        }
-        Ok(())
-    }
-}
-
-fn damaged_key() -> Error {
-    Error::Corrupt { what: "a key of the shard's tree".into(), why: "it is cut short".into() }
 }

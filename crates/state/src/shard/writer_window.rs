@@ -25,6 +25,9 @@ pub struct WindowFloor {
     /// Sequences at or below this one are no longer remembered.
     #[n(1)]
     pub forgotten: u64,
+    /// When the writer was opened in this epoch.
+    #[cbor(n(2), default)]
+    pub opened: TimestampUs,
 }
 
 /// An applied batch.
@@ -101,13 +104,18 @@ impl WriterWindow {
         }
     }
 
-    /// Remembers an applied batch, and says which sequences that makes it forget.
-    pub fn remember(&mut self, position: WriterPosition, batch: Remembered) -> Vec<u64> {
+    /// The sequences remembered, ascending.
+    pub fn sequences(&self) -> impl Iterator<Item = u64> {
+        self.remembered.keys().copied()
+    }
+
+    /// Remembers an applied batch of a writer opened at `opened`, and says which sequences that makes it forget.
+    pub fn remember(&mut self, position: WriterPosition, opened: TimestampUs, batch: Remembered) -> Vec<u64> {
         let mut forgotten = Vec::new();
         if position.epoch > self.floor.epoch {
             forgotten.extend(self.remembered.keys());
             *self = Self {
-                floor: WindowFloor { epoch: position.epoch, forgotten: 0 },
+                floor: WindowFloor { epoch: position.epoch, forgotten: 0, opened },
                 remembered: BTreeMap::new(),
             };
         }
@@ -128,6 +136,8 @@ mod tests {
 
     use super::*;
 
+    const OPENED: TimestampUs = TimestampUs(5);
+
     fn at(epoch: u32, sequence: u64) -> WriterPosition {
         WriterPosition { writer: WriterId(1), epoch, sequence }
     }
@@ -139,7 +149,7 @@ mod tests {
     #[test]
     fn a_replay_gets_the_first_answer_and_another_payload_is_a_conflict() {
         let mut window = WriterWindow::default();
-        window.remember(at(1, 1), batch(b"a", 10));
+        window.remember(at(1, 1), OPENED, batch(b"a", 10));
         let replayed = Written { commit_time: TimestampUs(10), rows: 3, replayed: true };
         assert_eq!(window.check(at(1, 1), &Hash::of(b"a")).expect("known"), Verdict::Replayed(replayed));
         assert!(matches!(window.check(at(1, 1), &Hash::of(b"b")), Err(Error::Conflict(_))));
@@ -149,10 +159,10 @@ mod tests {
     #[test]
     fn an_expired_epoch_is_refused_and_a_new_one_starts_over() {
         let mut window = WriterWindow::default();
-        window.remember(at(2, 7), batch(b"a", 10));
+        window.remember(at(2, 7), OPENED, batch(b"a", 10));
         assert!(matches!(window.check(at(1, 8), &Hash::of(b"b")), Err(Error::Conflict(_))));
         assert_eq!(window.check(at(3, 1), &Hash::of(b"c")).expect("new epoch"), Verdict::Fresh);
-        assert_eq!(window.remember(at(3, 1), batch(b"c", 11)), [7]);
+        assert_eq!(window.remember(at(3, 1), OPENED, batch(b"c", 11)), [7]);
         assert_eq!((window.newest(3), window.newest(2)), (1, 0));
     }
 
@@ -160,7 +170,7 @@ mod tests {
     fn what_is_older_than_the_window_is_refused_not_applied_again() {
         let mut window = WriterWindow::default();
         for sequence in 1..=limits::WRITER_WINDOW + 5 {
-            window.remember(at(1, sequence), batch(b"a", 10));
+            window.remember(at(1, sequence), OPENED, batch(b"a", 10));
         }
         assert!(matches!(window.check(at(1, 5), &Hash::of(b"a")), Err(Error::Conflict(_))));
         assert!(matches!(window.check(at(1, 6), &Hash::of(b"a")), Ok(Verdict::Replayed(_))));

@@ -6,12 +6,13 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray,
 use lineate_segment::{intake::encode_ipc, schema::ViewSchema};
 use lineate_state::{
     Position, codec,
+    meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest},
     shard::{ShardCommand, ShardMachine, ShardReply, ShardRequest, Write, Written},
 };
 use lineate_storage::kv::KvBatch;
 use lineate_types::{
-    DataType, ErrorKind, Feature, HasKind, HistoryId, KeyColumn, KeyType, Name, Principal, TimestampUs,
-    ViewDefinition, ViewId, WriterId, WriterPosition,
+    DataType, ErrorKind, Feature, HasKind, Hash, HistoryId, KeyColumn, KeyType, Name, Principal, TimestampUs,
+    ViewDefinition, ViewId, WriterId, WriterPosition, limits,
 };
 
 fn name(text: &str) -> Name {
@@ -45,6 +46,9 @@ fn rows() -> Vec<u8> {
     encode_ipc(&batch.expect("canonical")).expect("encodes").to_vec()
 }
 
+/// When the writer of these tests was opened.
+const OPENED: Option<TimestampUs> = Some(TimestampUs(1));
+
 fn at(index: u64) -> Position {
     Position { index, commit_time: TimestampUs(index as i64) }
 }
@@ -60,7 +64,9 @@ fn rows_acknowledged_in_one_view_are_not_taken_for_a_replay_of_rows_of_another()
         reply.expect("no damage")
     };
     let position = Some(WriterPosition { writer: WriterId(7), epoch: 1, sequence: 1 });
-    let write = |view| ShardCommand::Write(Write { view: ViewId(view), position, rows: rows().into() });
+    let write = |view| {
+        ShardCommand::Write(Write { view: ViewId(view), position, rows: rows().into(), opened: OPENED })
+    };
     apply(ShardCommand::Define(view(1, "one")));
     apply(ShardCommand::Define(view(2, "two")));
     assert!(matches!(apply(write(1)), ShardReply::Written(_)));
@@ -76,4 +82,35 @@ fn rows_acknowledged_in_one_view_are_not_taken_for_a_replay_of_rows_of_another()
     apply(ShardCommand::Define(renewed));
     assert!(matches!(apply(write(1)), ShardReply::Written(Written { replayed: true, .. })));
     assert!(matches!(apply(write(3)), ShardReply::Written(Written { replayed: true, .. })));
+}
+
+struct Meta {
+    machine: MetaMachine,
+    index: u64,
+}
+
+impl Meta {
+    fn apply(&mut self, command: MetaCommand) -> MetaReply {
+        self.index += 1;
+        let request = MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command };
+        let reply = self.machine.apply(at(self.index), &codec::encode(&request), &mut KvBatch::new());
+        reply.expect("no damage")
+    }
+}
+
+#[test]
+fn a_store_that_was_pushed_to_often_can_be_pushed_to_again() {
+    let mut meta = Meta { machine: MetaMachine::default(), index: 0 };
+    for opened in 0..=limits::WRITERS {
+        // What `lineate push` and `Client::push` do each time.
+        let reply = meta.apply(MetaCommand::OpenWriter { resume: None });
+        assert!(matches!(reply, MetaReply::Writer { .. }), "push {}: {reply:?}", opened + 1);
+    }
+    let first = WriterId(1);
+    assert!(meta.machine.writers().get(first).is_none() && meta.machine.writers().was_issued(first));
+    let reply = meta.apply(MetaCommand::OpenWriter { resume: Some(first) });
+    assert!(
+        matches!(&reply, MetaReply::Refused(refusal) if refusal.kind() == ErrorKind::NotFound),
+        "{reply:?}"
+    );
 }

@@ -86,8 +86,13 @@ fn shard_commands() {
     let load = LoadId(9);
     let commands = [
         ShardCommand::Define(view()),
-        ShardCommand::Write(Write { view: ViewId(3), position: Some(position), rows: vec![0xff, 0].into() }),
-        ShardCommand::Write(Write { view: ViewId(3), position: None, rows: vec![].into() }),
+        ShardCommand::Write(Write {
+            view: ViewId(3),
+            position: Some(position),
+            rows: vec![0xff, 0].into(),
+            opened: Some(TimestampUs(8)),
+        }),
+        ShardCommand::Write(Write { view: ViewId(3), position: None, rows: vec![].into(), opened: None }),
         ShardCommand::Freeze(HistoryId(2)),
         ShardCommand::Seal(Seal { run, segment: segment() }),
         ShardCommand::Stage(Stage { load, view: ViewId(3), segments: vec![segment()] }),
@@ -111,7 +116,7 @@ fn shard_commands() {
     }
     expect![[r#"
         request 0182626d658200818c0302617061760261658182616b8202806174f61a000f4240f481826166820b82182609
-        request 0182626d65820181830383070119012c42ff00
+        request 0182626d65820181840383070119012c42ff0008
         request 0182626d658201818303f640
         request 0182626d6582028102
         request 0182626d65820381828202068e5820010101010101010101010101010101010101010101010101010101010101010119012c582002020202020202020202020202020202020202020202020202020202020202021828582003030303030303030303030303030303030303030303030303030303030303030205040107190384822009f6820080

@@ -73,7 +73,12 @@ impl Host {
 
     fn write(&mut self, sequence: Option<u64>, rows: Vec<u8>) -> ShardReply {
         let position = sequence.map(|sequence| WriterPosition { writer: WriterId(7), epoch: 1, sequence });
-        self.apply(ShardCommand::Write(Write { view: ViewId(1), position, rows: rows.into() }))
+        self.apply(ShardCommand::Write(Write {
+            view: ViewId(1),
+            position,
+            rows: rows.into(),
+            opened: position.map(|_| TimestampUs(1)),
+        }))
     }
 
     fn stored(&self) -> Vec<(Vec<u8>, Vec<u8>)> {

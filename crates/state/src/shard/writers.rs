@@ -1,0 +1,217 @@
+//! The windows of all writers that a shard heard of, bounded: the one opened longest ago gives way.
+//!
+//! Invariants:
+//! - there are no more than [`limits::WRITERS`] windows, and each is stored as it is in memory;
+//! - a batch of a writer that gave way is refused, since whether it was applied is no longer known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lineate_storage::kv::{KvBatch, OrderedKv};
+use lineate_types::{Hash, TimestampUs, WriterId, WriterPosition, limits};
+
+use super::{
+    Remembered, Verdict, WriterWindow,
+    layout::{self, Numbers},
+    writer_window::WindowFloor,
+};
+use crate::{Error, Result, codec, opening::Opening, scan::each};
+
+/// The windows of a shard.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Writers {
+    /// How many there may be.
+    most: usize,
+    windows: BTreeMap<WriterId, WriterWindow>,
+    /// One for each of the windows.
+    openings: BTreeSet<Opening>,
+    /// The last opening that was given up; those before it are over too.
+    expired: Option<Opening>,
+}
+
+impl Default for Writers {
+    fn default() -> Self {
+        Self::with_most(limits::WRITERS)
+    }
+}
+
+impl Writers {
+    const fn with_most(most: usize) -> Self {
+        Self { most, windows: BTreeMap::new(), openings: BTreeSet::new(), expired: None }
+    }
+
+    /// The greatest sequence seen of a writer in an epoch, 0 if none.
+    pub(super) fn newest(&self, writer: WriterId, epoch: u32) -> u64 {
+        self.windows.get(&writer).map_or(0, |window| window.newest(epoch))
+    }
+
+    /// Looks a batch up, whose writer was opened at `opened`.
+    ///
+    /// # Errors
+    /// Its writer gave way, or what [`WriterWindow::check`] says.
+    pub(super) fn check(
+        &self,
+        position: WriterPosition,
+        opened: TimestampUs,
+        payload: &Hash,
+    ) -> Result<Verdict> {
+        let WriterPosition { writer, .. } = position;
+        match self.windows.get(&writer) {
+            Some(window) => window.check(position, payload),
+            None if self.expired >= Some(Opening { commit_time: opened, writer }) => {
+                Err(Error::Conflict(format!(
+                    "writer {writer} gave way to {} opened after it, its epoch is over; open a new one",
+                    self.most
+                )))
+            }
+            None => Ok(Verdict::Fresh),
+        }
+    }
+
+    /// Remembers an applied batch, and forgets what there is no more room for.
+    pub(super) fn remember(
+        &mut self,
+        position: WriterPosition,
+        opened: TimestampUs,
+        applied: Remembered,
+        batch: &mut KvBatch,
+    ) {
+        let WriterPosition { writer, epoch, sequence } = position;
+        let window = self.windows.entry(writer).or_default();
+        let before = window.floor();
+        for forgotten in window.remember(position, opened, applied) {
+            batch.delete(layout::remembered(writer, before.epoch, forgotten));
+        }
+        let floor = window.floor();
+        batch.put(layout::remembered(writer, epoch, sequence), codec::encode(&applied));
+        if floor != before {
+            batch.put(layout::window_floor(writer), codec::encode(&floor));
+        }
+        self.openings.remove(&Opening { commit_time: before.opened, writer });
+        self.openings.insert(Opening { commit_time: floor.opened, writer });
+        while self.windows.len() > self.most
+            && let Some(oldest) = self.openings.pop_first()
+        {
+            self.expire(oldest, batch);
+        }
+    }
+
+    fn expire(&mut self, oldest: Opening, batch: &mut KvBatch) {
+        let Opening { writer, .. } = oldest;
+        if let Some(window) = self.windows.remove(&writer) {
+            for sequence in window.sequences() {
+                batch.delete(layout::remembered(writer, window.floor().epoch, sequence));
+            }
+        }
+        batch.delete(layout::window_floor(writer));
+        batch.put(layout::expired(), codec::encode(&oldest));
+        self.expired = Some(oldest);
+    }
+
+    /// What is stored in a tree.
+    pub(super) fn restore(kv: &dyn OrderedKv, tree: &str) -> Result<Self> {
+        let mut writers = Self::default();
+        let mut floors: BTreeMap<WriterId, WindowFloor> = BTreeMap::new();
+        each(kv, tree, layout::WINDOW_FLOOR, |key, value| {
+            let writer = WriterId(Numbers(key).u64().ok_or_else(layout::damaged_key)?);
+            floors.insert(writer, codec::decode("writer window", value)?);
+            Ok(())
+        })?;
+        let mut remembered: BTreeMap<WriterId, BTreeMap<u64, Remembered>> = BTreeMap::new();
+        each(kv, tree, layout::REMEMBERED, |key, value| {
+            let mut key = Numbers(key);
+            let (writer, _epoch, sequence) = key
+                .u64()
+                .and_then(|writer| Some((writer, key.u32()?, key.u64()?)))
+                .ok_or_else(layout::damaged_key)?;
+            let batch = codec::decode("remembered batch", value)?;
+            remembered.entry(WriterId(writer)).or_default().insert(sequence, batch);
+            Ok(())
+        })?;
+        for (writer, floor) in floors {
+            let batches = remembered.remove(&writer).unwrap_or_default();
+            writers.openings.insert(Opening { commit_time: floor.opened, writer });
+            writers.windows.insert(writer, WriterWindow::restored(floor, batches));
+        }
+        each(kv, tree, layout::EXPIRED, |_, value| {
+            writers.expired = Some(codec::decode("expired opening", value)?);
+            Ok(())
+        })?;
+        Ok(writers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lineate_storage::kv::MemKv;
+    use lineate_types::Principal;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::meta;
+
+    const MOST: usize = 3;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A new writer is opened.
+        Open,
+        /// One of the openings so far: its writer is opened again.
+        Resume(prop::sample::Index),
+        /// A batch under one of the openings so far arrives in the shard, however late.
+        Send(prop::sample::Index, u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let opening = any::<prop::sample::Index>;
+        let step = prop_oneof![
+            2 => Just(Step::Open),
+            1 => opening().prop_map(Step::Resume),
+            5 => (opening(), 1..4_u64).prop_map(|(opening, sequence)| Step::Send(opening, sequence)),
+        ];
+        prop::collection::vec(step, 1..60)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_taken_twice_and_who_may_write_is_never_refused(steps in steps()) {
+            let mut issued = meta::Writers::with_most(MOST);
+            let mut shard = Writers::with_most(MOST);
+            let kv = MemKv::new();
+            let payload = Hash::of(b"rows");
+            let mut openings: Vec<(WriterId, u32, TimestampUs)> = Vec::new();
+            let mut applied: BTreeSet<WriterPosition> = BTreeSet::new();
+            for (now, step) in (1..).zip(steps) {
+                let now = TimestampUs(now);
+                let mut batch = KvBatch::new();
+                match step {
+                    Step::Open | Step::Resume(_) => {
+                        let resume = match step {
+                            Step::Resume(index) if !openings.is_empty() => Some(index.get(&openings).0),
+                            _ => None,
+                        };
+                        let opened = issued.open(Principal("p".into()), resume, now, &mut batch);
+                        openings.extend(opened.ok().map(|(writer, epoch)| (writer, epoch, now)));
+                    }
+                    Step::Send(_, _) if openings.is_empty() => {}
+                    Step::Send(index, sequence) => {
+                        let (writer, epoch, opened) = *index.get(&openings);
+                        let position = WriterPosition { writer, epoch, sequence };
+                        let verdict = shard.check(position, opened, &payload);
+                        let may_write = issued.get(writer).is_some_and(|state| state.epoch == epoch);
+                        prop_assert!(verdict.is_ok() || !may_write, "{position:?}: {verdict:?}");
+                        if let Ok(Verdict::Fresh) = verdict {
+                            prop_assert!(applied.insert(position), "{position:?} is taken twice");
+                            let remembered = Remembered { payload, commit_time: now, rows: 1 };
+                            shard.remember(position, opened, remembered, &mut batch);
+                            kv.apply("shard", batch).expect("stores");
+                        }
+                    }
+                }
+                prop_assert!(shard.windows.len() <= MOST);
+                prop_assert_eq!(shard.windows.len(), shard.openings.len());
+                let restored = Writers { most: MOST, ..Writers::restore(&kv, "shard").expect("restores") };
+                prop_assert_eq!(&restored, &shard);
+            }
+        }
+    }
+}
