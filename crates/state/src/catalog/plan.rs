@@ -261,6 +261,7 @@ impl Planner<'_> {
         }
         bounded("features", features.len(), limits::FEATURES_PER_SERVICE)?;
         check_columns(&features)?;
+        self.check_key_columns(&features)?;
         self.note(NodeKind::Service, &authored.name, &authored.owner, &authored.description, &authored.tags);
         let wanted = VersionedName { name: authored.name.clone(), version: None };
         let present = self.catalog.service(&self.project, &wanted).ok().cloned();
@@ -325,6 +326,24 @@ impl Planner<'_> {
                 feature,
                 keys: keys.clone(),
             });
+        }
+        Ok(())
+    }
+
+    /// A request has one value for a column, so all views that take a key from it must want it as one type.
+    fn check_key_columns(&self, features: &[ServiceFeature]) -> Result<(), Error> {
+        let mut columns: BTreeMap<&Name, KeyType> = BTreeMap::new();
+        for feature in features {
+            let keys = self.catalog.view_by_id(feature.view).map_or(&[][..], |view| &view.keys);
+            for (mapping, key) in feature.keys.iter().zip(keys) {
+                let known = *columns.entry(&mapping.column).or_insert(key.key_type);
+                if known != key.key_type {
+                    return Err(Error::Invalid(format!(
+                        "column `{}` gives a key of type {known} and one of type {}; map one of them to another column with `keys`",
+                        mapping.column, key.key_type
+                    )));
+                }
+            }
         }
         Ok(())
     }

@@ -223,6 +223,35 @@ fn wrong_definitions_say_what_would_be_right() {
 }
 
 #[test]
+fn a_service_that_wants_one_request_column_as_two_types_is_refused() {
+    let keys = |file: &mut Value, features: Value| {
+        let text = json!({"name": "store", "keys": [{"name": "store", "type": "string"}, {"name": "sku", "type": "int64"}]});
+        let number = json!({"name": "bay", "keys": [{"name": "store", "type": "int64"}]});
+        file["entities"].as_array_mut().expect("a list").extend([text, number]);
+        let view = |name: &str, entity: &str| json!({"name": name, "entity": entity, "event_time": "t", "features": [{"name": "x", "type": "bool"}]});
+        file["views"].as_array_mut().expect("a list").extend([view("stock", "store"), view("bays", "bay")]);
+        file["services"][0]["features"] = features;
+    };
+    let refused = |features: Value| {
+        let mut file = base();
+        keys(&mut file, features);
+        Catalog::default().plan(&read(file)).map(drop).map_err(|error| error.to_string())
+    };
+    let clash = |column: &str, known: &str, other: &str| {
+        Err(format!(
+            "service `delay`: column `{column}` gives a key of type {known} and one of type {other}; \
+             map one of them to another column with `keys`"
+        ))
+    };
+    assert_eq!(refused(json!(["stock.x", "bays.x"])), clash("store", "string", "int64"));
+    assert_eq!(refused(json!(["bays.x", "stock.x"])), clash("store", "int64", "string"));
+    let one_view = json!([{"view": "stock", "as": "dst", "keys": {"store": "sku"}}]);
+    assert_eq!(refused(one_view), clash("sku", "string", "int64"));
+    let mapped = json!(["stock.x", {"view": "bays", "keys": {"store": "bay"}}]);
+    assert_eq!(refused(mapped), Ok(()));
+}
+
+#[test]
 fn unknown_fields_and_bare_views_are_refused_while_reading() {
     for (pointer, value, expected) in [
         (
