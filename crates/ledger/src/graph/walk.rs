@@ -83,6 +83,8 @@ pub struct Walk {
     pub nodes: Vec<WalkNode>,
     /// The edges followed on this page, in the order they were followed. One end may be on an earlier page.
     pub edges: Vec<WalkEdge>,
+    /// Whether the depth asked for cut off edges of nodes of this page or of one before it.
+    pub cut: bool,
     /// Where the next page begins; none if this is the last.
     pub cursor: Option<Cursor>,
 }
@@ -194,7 +196,7 @@ impl Graph {
         let start = self.resolve(&NodeRef::Id(cursor.start), None, At::Size(cursor.size))?.id;
         let mut page = Page::new(self, cursor, limit.clamp(1, limits::TRACE_NODES));
         let complete = page.fill(start);
-        let Page { nodes, edges, step, .. } = page;
+        let Page { nodes, edges, step, cut, .. } = page;
         Ok(Walk {
             start,
             direction: cursor.direction,
@@ -202,6 +204,7 @@ impl Graph {
             at: cursor.at,
             nodes,
             edges,
+            cut,
             cursor: if complete { None } else { Some(Cursor { steps: step, ..cursor.clone() }) },
         })
     }
@@ -218,12 +221,23 @@ struct Page<'a> {
     visited: BTreeSet<Slot>,
     nodes: Vec<WalkNode>,
     edges: Vec<WalkEdge>,
+    cut: bool,
 }
 
 impl<'a> Page<'a> {
     fn new(graph: &'a Graph, cursor: &'a Cursor, limit: usize) -> Self {
         let visited = BTreeSet::new();
-        Self { graph, cursor, limit, step: 0, found: vec![], visited, nodes: vec![], edges: vec![] }
+        Self {
+            graph,
+            cursor,
+            limit,
+            step: 0,
+            found: vec![],
+            visited,
+            nodes: vec![],
+            edges: vec![],
+            cut: false,
+        }
     }
 
     /// Walks until the page is full or all was visited; the latter is true.
@@ -274,12 +288,13 @@ impl<'a> Page<'a> {
     fn find(&mut self, slot: Slot, depth: u32) {
         self.visited.insert(slot);
         self.found.push((slot, depth));
-        let Some(place) = self.graph.at_slot(slot).filter(|_| self.is_kept()) else { return };
         let cut = self.is_deepest(depth)
             && self
                 .graph
                 .arcs_of(slot, self.cursor.direction, self.cursor.size)
                 .any(|(role, _)| self.follows(role));
+        self.cut |= cut;
+        let Some(place) = self.graph.at_slot(slot).filter(|_| self.is_kept()) else { return };
         self.nodes.push(WalkNode { node: place.node.clone(), depth, cut });
     }
 

@@ -6,7 +6,8 @@ use super::{Beside, Unsealed, hex};
 use crate::graph::{Node, Walk};
 
 /// One page of a walk as one JSON object: `start`, `direction`, `size` and `root` (the checkpoint it was computed
-/// at), `complete`, `cursor` (hex; null on the last page), `nodes`, `edges`.
+/// at), `complete`, `cut` (whether the depth asked for left edges out), `cursor` (hex; null on the last page), `nodes`,
+/// `edges`.
 pub fn json(walk: &Walk, beside: Beside<'_>) -> Value {
     let nodes: Vec<Value> = walk
         .nodes
@@ -37,6 +38,7 @@ pub fn json(walk: &Walk, beside: Beside<'_>) -> Value {
         "size": walk.size,
         "root": beside.root.map(|root| root.to_string()),
         "complete": walk.is_complete(),
+        "cut": walk.cut,
         "cursor": walk.cursor.as_ref().map(|cursor| hex(&cursor.encode())),
         "nodes": nodes,
         "edges": edges,

@@ -12,7 +12,8 @@ use crate::{
 const NAMESPACE: &str = "https://lineate.dev/ns/prov#";
 
 /// One page of a walk as a PROV-JSON document. Relations whose far end is on another page appear with it: PROV
-/// lets a document name what it does not describe. `lineate:complete` of the start says whether more follows.
+/// lets a document name what it does not describe. `lineate:complete` of the start says whether no more follows,
+/// `lineate:cut` whether the depth asked for left edges out.
 pub fn prov_json(walk: &Walk, beside: Beside<'_>) -> Value {
     let mut sections: Map<String, Value> = Map::new();
     sections.insert("prefix".to_owned(), json!({"lineate": NAMESPACE}));
@@ -25,6 +26,7 @@ pub fn prov_json(walk: &Walk, beside: Beside<'_>) -> Value {
         let mut attributes = attributes(&found.node, beside);
         if found.node.id == walk.start {
             attributes.insert("lineate:complete".to_owned(), json!(walk.is_complete()));
+            attributes.insert("lineate:cut".to_owned(), json!(walk.cut));
             attributes.insert("lineate:size".to_owned(), json!(walk.size));
             if let Some(root) = beside.root {
                 attributes.insert("lineate:root".to_owned(), json!(root.to_string()));

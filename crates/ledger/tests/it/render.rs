@@ -160,6 +160,7 @@ fn the_json_form_has_all_there_is() {
           "size": 12,
           "root": null,
           "complete": true,
+          "cut": false,
           "cursor": null,
           "nodes": [
             {

@@ -109,11 +109,12 @@ proptest! {
         start in any::<prop::sample::Index>(),
         down in any::<bool>(),
         limit in 1_usize..5,
+        depth in prop::option::of(0_u32..4),
     ) {
         let (mut ledger, records) = runs(&inputs);
         let direction = if down { Direction::Down } else { Direction::Up };
         let start = start.get(&records).id();
-        let trace = Trace { direction, ..Trace::default() };
+        let trace = Trace { direction, depth, ..Trace::default() };
         let whole = ledger.graph.walk(start, &trace).expect("there");
         let mut page = ledger.graph.walk(start, &Trace { limit, ..trace }).expect("there");
         let (mut nodes, mut edges) = (page.nodes.clone(), page.edges.clone());
@@ -128,8 +129,10 @@ proptest! {
             nodes.extend(page.nodes.clone());
             edges.extend(page.edges.clone());
         }
-        prop_assert_eq!(nodes, whole.nodes);
+        prop_assert_eq!(&nodes, &whole.nodes);
         prop_assert_eq!(edges, whole.edges);
+        prop_assert_eq!(page.cut, whole.cut);
+        prop_assert_eq!(page.cut, nodes.iter().any(|found| found.cut));
     }
 
     #[test]

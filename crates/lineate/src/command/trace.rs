@@ -71,10 +71,11 @@ pub(crate) async fn run(
         Format::Dot => Drawing::Dot,
         Format::ProvJson => Drawing::ProvJson,
     };
+    let depth = arguments.depth;
     let request = TraceRequest {
         node: arguments.node,
         direction: direction.into(),
-        depth: arguments.depth,
+        depth,
         at_us: arguments.at.map(|time| time.0),
         limit: arguments.limit,
         cursor: arguments.cursor.map(|cursor| cursor.0.into()).unwrap_or_default(),
@@ -85,18 +86,24 @@ pub(crate) async fn run(
     match drawing {
         Drawing::Tree => {
             output.text(&reply.drawing.lines().map(|line| quiet_tail(line) + "\n").collect::<String>())?;
-            output.text(&format!("{}\n", style(ending(&reply)).dim()))?;
+            output.text(&format!("{}\n", style(ending(&reply, depth)).dim()))?;
         }
         _ => output.text(&ended(reply.drawing))?,
     }
     Ok(Outcome::Done)
 }
 
-/// Whether that was all, and at which checkpoint of the ledger.
-fn ending(reply: &TraceReply) -> String {
+/// Whether that was all (within a depth, if that left something out), and at which checkpoint of the ledger.
+fn ending(reply: &TraceReply, depth: Option<u32>) -> String {
     let place = reply.checkpoint.as_ref().map(checkpoint).unwrap_or_default();
     if reply.complete {
-        return format!("complete at {place}");
+        let within = match depth {
+            _ if !reply.cut => String::new(),
+            Some(depth) => format!(" within depth {depth}"),
+            // The cursor knows it.
+            None => " within the depth asked for".to_owned(),
+        };
+        return format!("complete{within} at {place}");
     }
     let cursor: String = reply.cursor.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("computed at {place}; go on with: --cursor {cursor}")
@@ -153,9 +160,18 @@ mod tests {
     fn a_trace_ends_with_how_much_it_is_and_of_which_ledger() {
         let checkpoint = Checkpoint { size: 17, root: vec![0xab; 32].into() };
         let all = TraceReply { complete: true, checkpoint: Some(checkpoint), ..TraceReply::default() };
-        assert_eq!(ending(&all), "complete at ledger size 17, root abababababab");
+        assert_eq!(ending(&all, Some(1)), "complete at ledger size 17, root abababababab");
+        let cut = TraceReply { cut: true, ..all.clone() };
+        assert_eq!(ending(&cut, Some(1)), "complete within depth 1 at ledger size 17, root abababababab");
+        assert_eq!(
+            ending(&cut, None),
+            "complete within the depth asked for at ledger size 17, root abababababab"
+        );
         let part = TraceReply { complete: false, cursor: vec![1, 0xff].into(), ..all };
-        assert_eq!(ending(&part), "computed at ledger size 17, root abababababab; go on with: --cursor 01ff");
+        assert_eq!(
+            ending(&part, None),
+            "computed at ledger size 17, root abababababab; go on with: --cursor 01ff"
+        );
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
         edges,
         drawing,
         complete: walk.is_complete(),
+        cut: walk.cut,
         cursor: walk.cursor.as_ref().map(Cursor::encode).unwrap_or_default().into(),
         checkpoint: Some(checkpoint(walk.size, root)),
     })
