@@ -93,7 +93,7 @@ impl ForeignFile {
     /// # Errors
     /// The file is empty, or of no known format.
     pub fn format(&self) -> Result<FileFormat> {
-        detect::format(self)
+        self.naming(|| detect::format(self))
     }
 
     /// Exactly `length` bytes from `offset` on.
