@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write},
+    io::{BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -60,13 +60,40 @@ impl FileFormat {
     }
 }
 
+/// A file to be written, whose name says a format. For the command line.
+pub(crate) fn named(text: &str) -> Result<PathBuf, Error> {
+    let path = PathBuf::from(text);
+    FileFormat::of(&path).map(|_| path)
+}
+
+/// Refuses a name under which no file can be written, before there is anything to write; leaves nothing behind.
+pub(crate) fn check(path: &Path) -> Result<(), Error> {
+    FileFormat::of(path)?;
+    let failed = |source| Error::File { action: "write", path: path.to_owned(), source };
+    if path.is_dir() {
+        return Err(failed(ErrorKind::IsADirectory.into()));
+    }
+    let part = unfinished(path);
+    match File::create_new(&part) {
+        Ok(_) => fs::remove_file(&part).map_err(failed),
+        // Left by a process that was killed, or of one that still writes.
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(cause) => Err(failed(cause)),
+    }
+}
+
+/// Where a file is until it is finished.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    PathBuf::from(part)
+}
+
 impl RowFile {
     /// Begins a file.
     pub(crate) fn create(path: &Path, schema: &SchemaRef) -> Result<Self, Error> {
         let format = FileFormat::of(path)?;
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
+        let part = unfinished(path);
         let file = File::create(&part).map_err(|source| Error::File {
             action: "write",
             path: part.clone(),
@@ -246,6 +273,19 @@ mod tests {
         file.write(&batch()).expect("writes");
         drop(file);
         assert_eq!(fs::read_dir(directory.path()).expect("lists").count(), 0);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_refused_before_and_a_check_leaves_nothing() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = |name: &str| directory.path().join(name);
+        fs::create_dir(path("a.csv")).expect("makes");
+        for wrong in ["none/rows.csv", "a.csv"] {
+            assert!(matches!(check(&path(wrong)), Err(Error::File { .. })), "{wrong}");
+        }
+        assert!(matches!(check(&path("rows.xlsx")), Err(Error::Usage(_))));
+        check(&path("rows.csv")).expect("can be written");
+        assert_eq!(fs::read_dir(directory.path()).expect("lists").count(), 1);
     }
 
     #[test]

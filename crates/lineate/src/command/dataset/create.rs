@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{super::Outcome, pull, show};
 use crate::{
     error::Error,
-    output::{Output, Page, Report, file::FileFormat, number, progress::Bar},
+    output::{Output, Page, Report, file, number, progress::Bar},
 };
 
 const EXAMPLES: &str = "\
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME")]
     snapshot: Option<TimestampUs>,
     /// Also write the rows there: .parquet, .arrow, .csv or .ndjson
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file::named)]
     output: Option<PathBuf>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<Outcome, Error> {
     if let Some(path) = &arguments.output {
-        FileFormat::of(path)?;
+        file::check(path)?;
     }
     let started = Instant::now();
     let mode = match arguments.mode {

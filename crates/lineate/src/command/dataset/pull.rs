@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     output::{
         Output, Page, Report,
-        file::{self, FileFormat, RowFile},
+        file::{self, RowFile},
         number,
         progress::Bar,
     },
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "NAME[@vN]")]
     name: String,
     /// The file to write: .parquet, .arrow, .csv or .ndjson
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file::named)]
     output: Option<PathBuf>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Pulled {
 
 /// Writes the rows of a training set to a file, with a bar.
 pub(crate) async fn into_file(client: &Client, name: &str, path: PathBuf) -> Result<Pulled, Error> {
-    FileFormat::of(&path)?;
+    file::check(&path)?;
     let started = Instant::now();
     let mut rows = client.pull_dataset(name).await?;
     let mut file = RowFile::create(&path, &rows.schema)?;
