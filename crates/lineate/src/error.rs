@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use lineate_client::v1::ErrorDetail;
 use lineate_types::{ErrorKind, HasKind};
 
+use crate::command::Written;
+
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,6 +17,15 @@ pub(crate) enum Error {
     /// The node refused, or there is none.
     #[error(transparent)]
     Client(#[from] lineate_client::Error),
+    /// A push broke off; what was written before stays.
+    #[error("{source}; {written}")]
+    Push {
+        /// What was written.
+        written: Box<Written>,
+        /// Why it broke off.
+        #[source]
+        source: lineate_client::Error,
+    },
     /// The store in this process cannot be opened or served.
     #[error(transparent)]
     Server(#[from] lineate_server::Error),
@@ -46,7 +57,7 @@ impl Error {
     /// 2 for a wrong command line, 1 for everything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Client(lineate_client::Error::Address { .. }) => 2,
             _ => 1,
         }
     }
@@ -60,27 +71,43 @@ impl Error {
     pub(crate) fn detail(&self) -> ErrorDetail {
         match self {
             Self::Client(error) => error.detail(),
+            Self::Push { written, source } => {
+                let mut detail = source.detail();
+                if written.lines > 0 || refuses_a_line(source) {
+                    detail.message = format!("{}; {written}", detail.message);
+                }
+                let figures = [("rows_written", written.rows), ("lines_written", written.lines)];
+                detail.details.extend(figures.map(|(name, figure)| (name.to_owned(), figure.to_string())));
+                detail
+            }
             other => lineate_proto::status::detail(other),
         }
     }
 
     /// What to do about it, where that is known here and not by the node.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            Self::Push { written, source } => written.hint(refuses_a_line(source)),
             Self::Client(lineate_client::Error::Unreachable { .. }) => Some(
                 "start one with `lineate serve --data-dir DIR`, name another with --addr, or use --data-dir DIR \
-                 without a server",
+                 without a server"
+                    .to_owned(),
             ),
             _ => None,
         }
     }
 }
 
+/// Whether a row was refused: then neither its batch nor any after it was written.
+fn refuses_a_line(error: &lineate_client::Error) -> bool {
+    matches!(error, lineate_client::Error::Refused(_)) && error.kind() == ErrorKind::Invalid
+}
+
 impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Usage(_) | Self::Rows { .. } => ErrorKind::Invalid,
-            Self::Client(error) => error.kind(),
+            Self::Client(error) | Self::Push { source: error, .. } => error.kind(),
             Self::Server(error) => error.kind(),
             Self::File { source, .. } | Self::Output(source) => match source.kind() {
                 io::ErrorKind::NotFound => ErrorKind::NotFound,

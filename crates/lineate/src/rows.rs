@@ -95,6 +95,14 @@ impl<Reader: AsyncRead + Unpin> Cutter<Reader> {
     }
 }
 
+/// The number of the last line of a batch of this module, from 1.
+pub(crate) fn last_line(batch: &Rows) -> u64 {
+    let (RowsPayload::Ndjson(text) | RowsPayload::ArrowIpc(text)) = &batch.payload;
+    let ends = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let unended = u64::from(text.last().is_some_and(|byte| *byte != b'\n'));
+    (batch.first_row + ends + unended).saturating_sub(1)
+}
+
 #[cfg(test)]
 mod tests {
     use futures::TryStreamExt;
@@ -128,10 +136,19 @@ mod tests {
         for (first_row, bytes) in &batches {
             assert_eq!(*first_row, line);
             assert_eq!(bytes.last(), Some(&b'\n'));
+            let payload = RowsPayload::Ndjson(bytes.clone().into());
+            assert_eq!(last_line(&Rows { payload, first_row: line }), line + lines(bytes) as u64 - 1);
             assert!(lines(bytes) <= BATCH_LINES && bytes.len() <= BATCH_BYTES + 64 * 1024);
             line += lines(bytes) as u64;
         }
         assert_eq!(batches.into_iter().flat_map(|(_, bytes)| bytes).collect::<Vec<_>>(), text);
+    }
+
+    #[test]
+    fn the_last_line_of_a_batch_counts_without_its_end_too() {
+        let last =
+            |text: &'static str| last_line(&Rows { payload: RowsPayload::Ndjson(text.into()), first_row: 5 });
+        assert_eq!((last("{}\n"), last("{}\n{}"), last("\n\n{}\n")), (5, 6, 7));
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod show;
 mod trace;
 mod verify;
 
+pub(crate) use push::Written;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;

@@ -1,8 +1,9 @@
 //! `lineate push`.
 
-use std::{path::PathBuf, time::Instant};
+use std::{cell::RefCell, collections::VecDeque, fmt, path::PathBuf, time::Instant};
 
 use clap::Args;
+use futures::TryStreamExt;
 use lineate_client::{
     Client, PushSummary,
     v1::{Progress, progress::Unit},
@@ -24,8 +25,8 @@ const EXAMPLES: &str = r#"Examples:
 
 Each line is an object with every column of the view; `"__deleted": true` ends the key and
 needs no features. Rows are sent in bounded batches, each atomic in every shard it touches, and are
-durable when acknowledged: if a later line is refused, the batches before it stay written. A
-connection that breaks is opened again, and nothing is written twice."#;
+durable when acknowledged: if a later line is refused, the batches before it stay written, and it is
+said up to which line that is. A connection that breaks is opened again, and nothing is written twice."#;
 
 /// Writes rows into a feature view as they come: JSON objects, one a line.
 #[derive(Debug, Args)]
@@ -44,27 +45,79 @@ pub(crate) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<Outcome, Error> {
+    let mut written = Written { view: arguments.view.clone(), ..Written::default() };
     let reader: Box<dyn AsyncRead + Send + Unpin> = match arguments.file.to_str() {
         Some("-") => Box::new(tokio::io::stdin()),
-        _ => Box::new(File::open(&arguments.file).await.map_err(|source| Error::File {
-            action: "read",
-            path: arguments.file.clone(),
-            source,
-        })?),
+        name => {
+            written.file = name.map(str::to_owned);
+            Box::new(File::open(&arguments.file).await.map_err(|source| Error::File {
+                action: "read",
+                path: arguments.file.clone(),
+                source,
+            })?)
+        }
     };
     let started = Instant::now();
     let mut bar = Bar::new();
     let mut progress =
         Progress { phase: "pushing".to_owned(), done: 0, total: None, unit: Unit::Rows.into() };
-    let summary = client
-        .push(&arguments.view, rows::batches(reader), |ack| {
+    // The last lines of the batches that were not answered yet, oldest first.
+    let unanswered = RefCell::new(VecDeque::new());
+    let batches =
+        rows::batches(reader).inspect_ok(|batch| unanswered.borrow_mut().push_back(rows::last_line(batch)));
+    let pushed = client
+        .push(&arguments.view, batches, |ack| {
             progress.done += ack.rows;
+            written.rows += ack.rows;
+            written.lines = unanswered.borrow_mut().pop_front().unwrap_or(written.lines);
             bar.show(&progress);
         })
-        .await?;
+        .await;
     drop(bar);
+    let summary = pushed.map_err(|source| Error::Push { written: Box::new(written), source })?;
     output.report(&Pushed { view: arguments.view, summary, elapsed: started.elapsed() })?;
     Ok(Outcome::Done)
+}
+
+/// What a push wrote before it failed: all rows of its first lines.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The view, as it was named.
+    pub(crate) view: String,
+    /// The file, if it was one.
+    pub(crate) file: Option<String>,
+    /// Rows that are durable.
+    pub(crate) rows: u64,
+    /// The last line of them, from 1; 0 if there is none.
+    pub(crate) lines: u64,
+}
+
+impl Written {
+    /// How to go on, if there is something not to repeat. `mend` is for a line that was refused.
+    pub(crate) fn hint(&self, mend: bool) -> Option<String> {
+        if self.lines == 0 {
+            return None;
+        }
+        let (next, file) = (self.lines + 1, self.file.as_deref().unwrap_or("FILE"));
+        let mend = if mend { "mend the line, then " } else { "" };
+        Some(format!(
+            "{mend}push from line {next} on: `tail -n +{next} {file} | lineate push {} -`",
+            self.view
+        ))
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.lines {
+            0 => f.write_str("nothing is written"),
+            lines => {
+                let rows = number::counted(self.rows, "row");
+                let verb = if self.rows == 1 { "is" } else { "are" };
+                write!(f, "the {rows} of the lines 1 to {lines} {verb} written")
+            }
+        }
+    }
 }
 
 /// A finished push and how long it took to the caller.

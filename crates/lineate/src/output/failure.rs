@@ -11,10 +11,13 @@ use crate::error::Error;
 
 /// Prints why a command failed.
 pub(crate) fn print(error: &Error, format: Format) {
-    let detail = error.detail();
+    let (mut detail, hint) = (error.detail(), error.hint());
     let text = match format {
-        Format::Json => format!("{}\n", document(&detail)),
-        _ => page(&detail, error.hint()),
+        Format::Json => {
+            detail.details.extend(hint.map(|hint| ("hint".to_owned(), hint)));
+            format!("{}\n", document(&detail))
+        }
+        _ => page(&detail, hint.as_deref()),
     };
     // Nobody is left to tell if standard error is gone.
     let _ = std::io::stderr().write_all(text.as_bytes());
