@@ -29,7 +29,7 @@ const EXAMPLES: &str = "\
   lineate --data-dir store trace dataset:delays           what it was made from
 
 With a server (`lineate serve --data-dir store`) the same commands take --addr, or nothing at all \
-for 127.0.0.1:7401. Exit codes: 0 done, 1 failed or not verified, 2 wrong usage.";
+for 127.0.0.1:7401. Exit codes: 0 done, 1 failed or not verified, 2 wrong usage, 130 interrupted.";
 
 /// A feature store and lineage database: features as they were known, and proof of where they came from.
 #[derive(Debug, Parser)]
@@ -46,7 +46,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Use the store in this directory, in this process; it is made if there is none
+    /// Use the store in this directory, in this process; init, apply, serve and demo make one if there is none
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Use the server there [env: LINEATE_ADDR] [default: 127.0.0.1:7401]

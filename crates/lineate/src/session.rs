@@ -14,13 +14,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens the store in this process, or connects to the server.
-    pub(crate) async fn open(target: Target) -> Result<Self, Error> {
-        Self::open_with(target, None).await
-    }
-
-    /// The same; a store that is made by it gets so many shards.
-    pub(crate) async fn open_with(target: Target, shards: Option<u16>) -> Result<Self, Error> {
+    /// Opens the store in this process, or connects to the server. With a number of shards a store in this process
+    /// is made if there is none.
+    pub(crate) async fn open(target: Target, shards: Option<u16>) -> Result<Self, Error> {
         match target {
             Target::Address(address) => Ok(Self { client: Client::connect(&address).await?, embedded: None }),
             Target::Directory(directory) => {

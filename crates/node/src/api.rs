@@ -12,10 +12,10 @@ use crate::Error;
 /// How a node is opened.
 #[derive(Clone)]
 pub struct Options {
-    /// The data directory; it is made if it is not there.
+    /// The data directory.
     pub data_dir: PathBuf,
-    /// Shards of a store that is made now; an existing store keeps its own.
-    pub shards: u16,
+    /// Shards of the store that is made if there is none; without, there must be one. An existing store keeps its own.
+    pub shards: Option<u16>,
     /// Bytes that the cache of online lookups may take. The shards share it evenly; without any, every lookup reads
     /// segments.
     pub cache_bytes: usize,

@@ -365,15 +365,11 @@ impl Node {
 impl Inner {
     /// Reads the store back and starts its groups.
     fn open(options: Options) -> Result<Self> {
-        if !(1..=limits::BUCKETS).contains(&options.shards) {
-            return Err(Error::Invalid(format!(
-                "a store has 1 to {} shards, not {}",
-                limits::BUCKETS,
-                options.shards
-            )));
-        }
-        let store_id = uuid::Uuid::new_v4();
-        let dir = DataDir::open(&options.data_dir, OpenMode::Create { shards: options.shards, store_id })?;
+        let mode = match options.shards {
+            Some(shards) => OpenMode::Create { shards, store_id: uuid::Uuid::new_v4() },
+            None => OpenMode::Existing,
+        };
+        let dir = DataDir::open(&options.data_dir, mode)?;
         let log_bytes = options.log_bytes.max(LOG_FILE_SHARE * LOG_FILE_BYTES_MIN);
         let log_options = LogOptions {
             store_id: *dir.store_id().as_bytes(),

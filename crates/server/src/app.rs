@@ -159,9 +159,10 @@ const ELECTION_TIMEOUT: Duration = Duration::from_secs(30);
 const ELECTION_POLL: Duration = Duration::from_millis(2);
 
 /// Opens a node and waits until every group has a leader here, so that nobody is served a store that cannot answer.
+/// With a number of shards the store is made if there is none.
 ///
 /// # Errors
-/// The directory is in use, of a newer release, or damaged; or a group elects no leader in time.
+/// There is no store, or the directory is in use, of a newer release, or damaged; or a group elects no leader in time.
 pub(crate) async fn open_node(
     data_dir: PathBuf,
     shards: Option<u16>,
@@ -170,7 +171,7 @@ pub(crate) async fn open_node(
 ) -> Result<Node> {
     let options = Options {
         data_dir,
-        shards: shards.unwrap_or(limits::DEFAULT_SHARDS),
+        shards,
         cache_bytes: cache_bytes.unwrap_or(limits::CACHE_BYTES),
         log_bytes: log_bytes.unwrap_or(limits::LOG_BYTES),
         clock: Arc::new(SystemClock),

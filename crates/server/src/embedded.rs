@@ -34,10 +34,10 @@ pub struct Opened {
 }
 
 impl Embedded {
-    /// Opens the store in a directory, making it (with so many shards) if there is none.
+    /// Opens the store in a directory. With a number of shards it is made if there is none, without it is refused.
     ///
     /// # Errors
-    /// The directory is in use, of a newer release, or damaged.
+    /// There is no store, or the directory is in use, of a newer release, or damaged.
     pub async fn open(data_dir: PathBuf, shards: Option<u16>) -> Result<Self> {
         let node = open_node(data_dir, shards, None, None).await?;
         let opened = Opened {

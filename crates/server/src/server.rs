@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use lineate_node::Node;
+use lineate_types::limits;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +55,8 @@ impl Server {
         let failed = |source| Error::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let node = open_node(data_dir, shards, cache_bytes, log_bytes).await?;
+        let shards = shards.unwrap_or(limits::DEFAULT_SHARDS);
+        let node = open_node(data_dir, Some(shards), cache_bytes, log_bytes).await?;
         let app = App::new(node.clone(), principal::anonymous(), bounds);
         node.data_dir().set_address(&address.to_string()).map_err(lineate_node::Error::from)?;
         Ok(Self { connections: Connections::new(&app), app, node, listener, address })

@@ -77,7 +77,7 @@ impl DataDir {
     /// Opens the store in a directory and empties its `tmp`.
     ///
     /// # Errors
-    /// [`Error::Locked`] where another process holds it, [`Error::NotFound`] where there is no store and `mode`
+    /// [`Error::Locked`] where another process holds it, [`Error::NoStore`] where there is no store and `mode`
     /// is [`OpenMode::Existing`], [`Error::Version`] where a newer version made it, [`Error::Corrupt`] where it
     /// holds data and no readable `FORMAT`, [`Error::Invalid`] where it holds files of others or the number of
     /// shards is out of bounds.
@@ -88,7 +88,7 @@ impl DataDir {
                 make_directory(path)?;
             }
             OpenMode::Existing if !path.join(FORMAT).exists() && !has_data(path)? => {
-                return Err(not_found(path));
+                return Err(no_store(path));
             }
             OpenMode::Existing => {}
         }
@@ -349,11 +349,11 @@ fn without_format(path: &Path) -> Result<Error> {
             "it holds data, and its file `FORMAT` is missing; restore that file",
         ));
     }
-    Ok(not_found(path))
+    Ok(no_store(path))
 }
 
-fn not_found(path: &Path) -> Error {
-    Error::NotFound { what: format!("a store at {}; make one with `lineate init`, it", path.display()) }
+fn no_store(path: &Path) -> Error {
+    Error::NoStore { path: path.to_owned() }
 }
 
 fn children(path: &Path) -> Result<Vec<PathBuf>> {

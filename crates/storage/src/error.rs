@@ -58,6 +58,12 @@ pub enum Error {
         /// The thing named.
         what: String,
     },
+    /// There is no store in the directory.
+    #[error("there is no store in {}; name the directory of one, or make it with `lineate init`", path.display())]
+    NoStore {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The entries asked for lie behind the cut.
     #[error("entry {index} of group {group} is behind the cut; the log begins at {first}")]
     Forgotten {
@@ -121,7 +127,9 @@ impl HasKind for Error {
             Self::Full { .. } => ErrorKind::ResourceExhausted,
             Self::TooLarge { .. } | Self::Invalid { .. } | Self::Version { .. } => ErrorKind::Invalid,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::NotFound { .. } | Self::Forgotten { .. } | Self::Beyond { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoStore { .. } | Self::Forgotten { .. } | Self::Beyond { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Poisoned { .. } | Self::Locked { .. } | Self::Io { .. } => ErrorKind::Unavailable,
         }
     }

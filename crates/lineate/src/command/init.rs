@@ -19,8 +19,8 @@ Examples:
   lineate init --data-dir store
   lineate init --data-dir store --shards 4
 
-The number of shards is fixed for the life of a store. Any other command with --data-dir makes a store with \
-the default number if there is none.";
+The number of shards is fixed for the life of a store. `apply` and `serve` make a store with the default number \
+if there is none; other commands need one.";
 
 /// Makes a store in a directory.
 #[derive(Debug, Args)]
@@ -37,7 +37,8 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<Outcome, Error> {
     let directory = super::required_directory(global, "init")?;
-    let embedded = Embedded::open(directory.clone(), arguments.shards).await?;
+    let shards = arguments.shards.unwrap_or(limits::DEFAULT_SHARDS);
+    let embedded = Embedded::open(directory.clone(), Some(shards)).await?;
     let made = Made { directory, opened: embedded.opened().clone() };
     embedded.close().await?;
     if let Some(asked) = arguments.shards.filter(|asked| *asked != made.opened.shards) {

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use lineate_client::Client;
+use lineate_types::limits;
 
 use crate::{
     cli::{Cli, Global},
@@ -102,7 +103,9 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
     }
     telemetry::quiet();
     let target = target(global)?;
-    let session = Session::open(target).await?;
+    // A mistyped directory must not become a store.
+    let shards = matches!(command, Command::Apply(_)).then_some(limits::DEFAULT_SHARDS);
+    let session = Session::open(target, shards).await?;
     let outcome = tokio::select! {
         outcome = perform(command, session.client(), &mut output) => outcome,
         () = interrupted() => Ok(Outcome::Interrupted),

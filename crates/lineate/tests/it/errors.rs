@@ -70,13 +70,111 @@ fn a_pushed_line_that_does_not_fit_is_named_and_its_batch_not_written() {
     let (code, kind, message) = fail(&place, "push weather", &text);
     assert_eq!((code, kind.as_str()), (Some(1), "invalid"), "{message}");
     assert!(message.contains("line 2") && message.contains("temp"), "{message}");
-    let many = format!("{}{text}", format!("{good}\n").repeat(9_000));
-    let (_, _, message) = fail(&place, "push weather", &many);
-    assert!(message.starts_with("line 9002, column `temp`"), "{message}");
+    assert!(message.ends_with("nothing is written"), "{message}");
     let (_, kind, message) = fail(&place, "push weather", "{\"origin\":\"BOS\"}\n");
     assert_eq!(kind, "invalid", "{message}");
     let answer = place.json("get delay_model --entity origin=BOS,dest=BOS --at 2013-06-01T10:00:00Z");
     assert_eq!(answer["entities"][0]["features"]["weather__temp"]["status"], "absent");
+}
+
+#[test]
+fn a_push_that_breaks_off_says_what_is_written_and_how_to_go_on() {
+    let place = Place::new();
+    place.prepare();
+    let row = |temp: &str| {
+        format!(
+            r#"{{"origin":"BOS","event_timestamp":"2013-06-01T09:00:00Z","created_timestamp":null,"temp":{temp},"note":null}}"#
+        )
+    };
+    let text = format!("{}\n", row("1.5")).repeat(9_000) + &row("\"warm\"") + "\n";
+    place.write("rows.ndjson", &text);
+    let run = place.embedded(&["push", "weather", "rows.ndjson", "--format", "json"]);
+    let (kind, message) = run.error();
+    assert_eq!((run.code, kind.as_str()), (Some(1), "invalid"), "{message}");
+    assert!(message.starts_with("line 9001, column `temp`"), "{message}");
+    let document: serde_json::Value = serde_json::from_str(&run.stderr).expect("JSON");
+    let detail = |name: &str| document["error"]["details"][name].as_str().unwrap_or_default().to_owned();
+    let written: usize = detail("lines_written").parse().expect("a number");
+    assert!(written > 0 && written < 9_001, "{written}");
+    assert_eq!(detail("rows_written"), detail("lines_written"));
+    assert!(message.ends_with(&format!("of the lines 1 to {written} are written")), "{message}");
+    let next = format!("tail -n +{} rows.ndjson | lineate push weather -", written + 1);
+    assert!(detail("hint").contains(&next), "{}", detail("hint"));
+    let rest = text.lines().skip(written).map(|line| line.replace("\"warm\"", "2.5") + "\n");
+    let rest =
+        place.embedded_with(&["push", "weather", "--format", "json"], &rest.collect::<String>()).json();
+    assert_eq!(rest["rows"], 9_001 - written);
+    let status = place.json("cluster status");
+    let rows = |name: &str| status[name].as_u64().unwrap_or(0);
+    assert_eq!(rows("sealed_rows") + rows("open_rows"), 4 + 9_001);
+}
+
+#[test]
+fn a_directory_without_a_store_is_named_and_left_as_it_is() {
+    let place = Place::new();
+    let before = std::fs::read_dir(place.path()).expect("lists").count();
+    for line in [
+        "get s --entity origin=JFK",
+        "push weather -",
+        "ingest weather history.csv",
+        "show",
+        "trace view:weather",
+        "diff dataset:a dataset:b",
+        "verify",
+        "dataset list",
+        "dataset create d --spine labels.csv --service s",
+        "model promote m production",
+        "cluster status",
+    ] {
+        let (code, kind, message) = fail(&place, line, "");
+        assert_eq!((code, kind.as_str()), (Some(1), "not_found"), "{line}: {message}");
+        assert!(message.starts_with("there is no store in store;"), "{line}: {message}");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).expect("lists").count(), before);
+    place.json("apply weather.yaml");
+    assert_eq!(place.json("cluster status")["shards"], 16);
+}
+
+#[test]
+fn the_demo_leaves_a_store_with_other_definitions_as_it_is() {
+    let place = Place::new();
+    place.prepare();
+    let before = place.json("show");
+    let run = place.embedded(&["demo"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
+    assert!(run.stderr.contains("name an empty or a new directory"), "{}", run.stderr);
+    assert_eq!(place.json("show"), before);
+    assert!(!place.path().join("store-demo-files").exists());
+}
+
+#[test]
+fn a_training_set_whose_file_cannot_be_written_is_not_made() {
+    let place = Place::new();
+    place.prepare();
+    let line = "dataset create d --spine labels.csv --service delay_model --output none/d.csv";
+    let (code, kind, message) = fail(&place, line, "");
+    assert_eq!((code, kind.as_str()), (Some(1), "not_found"), "{message}");
+    assert!(message.contains("none/d.csv"), "{message}");
+    assert_eq!(place.json("dataset list")["datasets"], serde_json::json!([]));
+}
+
+#[test]
+fn a_file_without_rows_is_named() {
+    let place = Place::new();
+    place.prepare();
+    place.write("nothing.csv", "");
+    place.write("blank.csv", " \n");
+    place.write("header.csv", "origin,event_timestamp,created_timestamp,temp,note\n");
+    for name in ["nothing.csv", "blank.csv", "header.csv"] {
+        for line in [
+            format!("ingest weather history.csv {name}"),
+            format!("dataset create d --spine {name} --service delay_model"),
+        ] {
+            let (code, _, message) = fail(&place, &line, "");
+            assert_eq!(code, Some(1), "{line}: {message}");
+            assert!(message.starts_with(&format!("{name}: ")), "{line}: {message}");
+        }
+    }
 }
 
 #[test]
@@ -92,6 +190,7 @@ fn a_wrong_command_line_exits_with_2_and_touches_nothing() {
         "apply missing --format yaml",
         "cluster status --format dot --data-dir store",
         "serve",
+        "show --addr foo",
         "init --addr 127.0.0.1:1",
         "init --data-dir store --shards 0",
         "model register m --dataset d --metric auc=good",
@@ -118,6 +217,10 @@ fn nobody_listening_is_said_with_what_to_do() {
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("no lineate server answers at 127.0.0.1:1"), "{}", run.stderr);
     assert!(run.stderr.contains("hint:") && run.stderr.contains("lineate serve"), "{}", run.stderr);
+    let run = run_in(place.path(), &["dataset", "list", "--addr", "127.0.0.1:1", "--format", "json"], "");
+    let document: serde_json::Value = serde_json::from_str(&run.stderr).expect("JSON");
+    let hint = document["error"]["details"]["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains("lineate serve"), "{}", run.stderr);
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn the_address_comes_from_the_environment_unless_a_directory_is_named() {
         String::from_utf8(output.stdout).expect("text")
     };
     let here = place.path().display().to_string();
+    assert_eq!(run_in(place.path(), &["init", "--data-dir", "other"], "").code, Some(0));
     let served = status(&["cluster", "status"]);
     let embedded = status(&["cluster", "status", "--data-dir", "other"]);
     assert!(served.contains("4 sealed"), "{here}: {served}");

@@ -63,6 +63,7 @@ fn what_is_said_beside_a_definition_is_what_was_applied_last() {
 #[test]
 fn definitions_and_records_are_shown_with_the_ids_of_their_records() {
     let place = Place::new();
+    place.json("init");
     assert_eq!(place.embedded(&["show"]).text(), "nothing is defined yet; `lineate apply FILE` defines\n");
     apply(&place, "    owner: one@example.com\n", ONE);
     let all = place.json("show");

@@ -34,7 +34,7 @@ impl Clock for SteppingClock {
 async fn open(path: &Path, clock: SteppingClock) -> Node {
     let (cache_bytes, log_bytes) = (limits::CACHE_BYTES, limits::LOG_BYTES);
     let clock = Arc::new(clock);
-    let options = Options { data_dir: path.to_owned(), shards: SHARDS, cache_bytes, log_bytes, clock };
+    let options = Options { data_dir: path.to_owned(), shards: Some(SHARDS), cache_bytes, log_bytes, clock };
     let node = Node::open(options).await.expect("the store opens");
     node.apply(&tester(), &definitions(), false).await.expect("applies");
     node

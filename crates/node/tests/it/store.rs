@@ -36,7 +36,7 @@ pub(crate) fn definitions() -> Definitions {
 pub(crate) async fn open_with(path: &Path, cache_bytes: usize, log_bytes: u64) -> Result<Node, Error> {
     let clock = Arc::new(SystemClock);
     let data_dir = path.to_owned();
-    Node::open(Options { data_dir, shards: SHARDS, cache_bytes, log_bytes, clock }).await
+    Node::open(Options { data_dir, shards: Some(SHARDS), cache_bytes, log_bytes, clock }).await
 }
 
 pub(crate) async fn open(path: &Path, cache_bytes: usize) -> Node {

@@ -17,7 +17,7 @@ fn error(path: &Path, mode: OpenMode) -> Error {
 fn a_store_is_made_once_and_keeps_its_shards_and_its_id() {
     let parent = tempfile::tempdir().expect("a directory");
     let path = parent.path().join("new/store");
-    assert!(matches!(error(&path, OpenMode::Existing), Error::NotFound { .. }));
+    assert!(matches!(error(&path, OpenMode::Existing), Error::NoStore { .. }));
     assert!(!path.exists(), "looking for a store makes nothing");
     let made = DataDir::open(&path, CREATE).expect("makes");
     assert_eq!((made.created(), made.shards(), made.store_id()), (true, 4, STORE_ID));
@@ -100,7 +100,7 @@ fn what_is_not_a_store_is_left_alone() {
     let parent = tempfile::tempdir().expect("a directory");
     let path = parent.path().join("photos");
     fs::create_dir(&path).expect("makes");
-    assert!(matches!(error(&path, OpenMode::Existing), Error::NotFound { .. }));
+    assert!(matches!(error(&path, OpenMode::Existing), Error::NoStore { .. }));
     fs::write(path.join("holiday.jpg"), "x").expect("writes");
     let refused = error(&path, CREATE);
     assert!(matches!(refused, Error::Invalid { .. }), "{refused}");
@@ -133,7 +133,7 @@ fn an_interrupted_creation_is_finished_by_the_next_one() {
     fs::create_dir_all(path.join("log")).expect("makes");
     fs::write(path.join("LOCK"), "").expect("writes");
     fs::write(path.join("FORMAT.tmp"), "lineate st").expect("writes");
-    assert!(matches!(error(&path, OpenMode::Existing), Error::NotFound { .. }));
+    assert!(matches!(error(&path, OpenMode::Existing), Error::NoStore { .. }));
     assert!(DataDir::open(&path, CREATE).expect("makes").created());
 }
 

@@ -13,7 +13,7 @@ use clap::Args;
 use futures::{TryStreamExt, stream};
 use lineate_client::{
     Client, Rows, RowsPayload, UploadSource,
-    v1::{DefinitionFile, Direction, Drawing, RegisterModelRequest, TraceRequest},
+    v1::{DefinitionFile, Direction, Drawing, RegisterModelRequest, TraceRequest, plan::Kind},
 };
 use lineate_types::TimestampUs;
 
@@ -43,7 +43,7 @@ const SHARDS: u16 = 2;
 const EXAMPLES: &str = "\
 Examples:
   lineate demo                       in a new temporary directory, which is named at the end
-  lineate demo --data-dir my-store   in a store of yours, which is made if there is none";
+  lineate demo --data-dir my-store   in a directory of yours, empty or new";
 
 /// Shows the whole job on generated data: define, load, push, look up, build a training set, train, trace, verify.
 ///
@@ -59,14 +59,40 @@ pub(crate) async fn run(_: Arguments, global: &Global, output: &mut Output) -> R
         ));
     }
     let (store, files) = directories(global)?;
-    let files = data::write(&files)?;
-    let session = Session::open_with(Target::Directory(store.clone()), Some(SHARDS)).await?;
+    let session = Session::open(Target::Directory(store.clone()), Some(SHARDS)).await?;
     let mut stage = Stage::new(output, &store);
-    let outcome = play(session.client(), &files, &mut stage).await;
+    let outcome = show(session.client(), &store, &files, &mut stage).await;
     session.close().await?;
     let outcome = outcome?;
     stage.end()?;
     Ok(outcome)
+}
+
+async fn show(client: &Client, store: &Path, files: &Path, stage: &mut Stage<'_>) -> Result<Outcome, Error> {
+    refuse_the_store_of_others(client, store).await?;
+    play(client, &data::write(files)?, stage).await
+}
+
+/// Beside another project the demo's names, and those of the store's owner, would need the project before them.
+async fn refuse_the_store_of_others(client: &Client, store: &Path) -> Result<(), Error> {
+    let defined = client.list_definitions("").await?.definitions.len();
+    // What contradicts the demo's definitions is not the demo's.
+    let own = client
+        .plan(vec![definitions("features.yaml".to_owned())])
+        .await
+        .map_or(0, |plan| plan.changes.iter().filter(|change| change.kind() == Kind::Unchanged).count());
+    if defined == own {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "the store in {} has definitions that are not the demo's; name an empty or a new directory with --data-dir, \
+         or leave it out",
+        store.display()
+    )))
+}
+
+fn definitions(name: String) -> DefinitionFile {
+    DefinitionFile { name, yaml: DEFINITIONS.to_owned() }
 }
 
 /// Where the store is, and beside it the files.
@@ -102,8 +128,7 @@ async fn define(client: &Client, files: &Files, stage: &mut Stage<'_>) -> Result
         "Entities, feature views and a service that reads the zone view twice: pickup and dropoff.",
     )?;
     stage.command(&["apply", &shown(&files.definitions)])?;
-    let file = DefinitionFile { name: shown(&files.definitions), yaml: DEFINITIONS.to_owned() };
-    let plan = client.apply(vec![file]).await?;
+    let plan = client.apply(vec![definitions(shown(&files.definitions))]).await?;
     stage.report("apply", &plan)
 }
 
