@@ -69,6 +69,9 @@ def check(lines: list[str]) -> dict[str, int]:
             if kind not in KINDS:
                 raise ValueError(f"{kind} is not a kind of record")
             expect("id", in_domain(f"lineate 2026 record {kind} v1", data), record_id)
+            if kind == "promotion" and 3 in record[2]:
+                ended = ("promotion", "b3:" + record[2][3].hex())
+                expect("whether the promotion it ends is before it", ended in records, True)
             records.append((kind, record_id))
         elif form == "entry":
             data = bytes.fromhex(fields[2])

@@ -74,8 +74,8 @@ impl Role {
         matches!(self, Self::WasAttributedTo | Self::WasAssociatedWith)
     }
 
-    /// Whether the far end is part of what the record came from or is about. A model that an alias named
-    /// before is not: it had no part in the model that replaced it.
+    /// Whether the far end is part of what the record came from or is about. A promotion that another one ended
+    /// is not: the model it was of had no part in the model that replaced it.
     pub const fn is_ancestry(self) -> bool {
         !self.is_agency() && !matches!(self, Self::Invalidated)
     }
@@ -107,7 +107,8 @@ pub(crate) const fn allowed(kind: Kind, role: Role) -> Option<&'static [Kind]> {
         (Kind::Dataset, Role::WasDerivedFrom) => Some(&[Kind::Load, Kind::Seal, Kind::Collection]),
         (Kind::Model, Role::WasGeneratedBy) => Some(&[Kind::Run]),
         (Kind::Evaluation, Role::Used) => Some(&[Kind::Model, Kind::Dataset]),
-        (Kind::Promotion, Role::Used | Role::Invalidated) => Some(&[Kind::Model]),
+        (Kind::Promotion, Role::Used) => Some(&[Kind::Model]),
+        (Kind::Promotion, Role::Invalidated) => Some(&[Kind::Promotion]),
         (Kind::Assertion, Role::WasRevisionOf) => Some(&[Kind::Assertion]),
         (Kind::Collection, Role::HadMember) => Some(&[Kind::Load, Kind::Seal]),
         _ => None,

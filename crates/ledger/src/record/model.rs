@@ -98,7 +98,8 @@ pub struct Evaluation {
     pub principal: Sealed,
 }
 
-/// An alias moved to a model.
+/// An alias moved to a model. Each names the one before it, so an alias that comes back to a model is a new record, and
+/// the promotions of an alias are a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Promotion {
@@ -111,7 +112,7 @@ pub struct Promotion {
     /// The record of the model it names from now on.
     #[n(2)]
     pub model: Hash,
-    /// The record of the model it named before.
+    /// The record of the promotion that this one ends; none for the first.
     #[n(3)]
     pub previous: Option<Hash>,
     /// Who promoted it.

@@ -89,10 +89,9 @@ fn relation(edge: &WalkEdge) -> (&'static str, Value) {
         Role::SpecializationOf => {
             ("specializationOf", json!({"prov:specificEntity": from, "prov:generalEntity": to}))
         }
-        Role::Invalidated => ("wasInvalidatedBy", json!({"prov:entity": to, "prov:activity": from})),
         Role::WasAttributedTo => ("wasAttributedTo", json!({"prov:entity": from, "prov:agent": to})),
         Role::WasAssociatedWith => ("wasAssociatedWith", json!({"prov:activity": from, "prov:agent": to})),
-        Role::HadPlan | Role::About => (
+        Role::HadPlan | Role::About | Role::Invalidated => (
             "wasInfluencedBy",
             json!({
                 "prov:influencee": from,

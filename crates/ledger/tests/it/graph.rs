@@ -132,7 +132,12 @@ fn runs_and_promotions_are_counted_in_log_order() {
     let model = ledger.graph.resolve(&reference("model:delay_model"), None, At::Newest).expect("there").id;
     let second = ledger.add(&samples::run(0xcd, &[]));
     let next = ledger.add(&samples::model(3, second));
-    ledger.add(&samples::promotion(next, Some(model)));
+    let first =
+        ledger.graph.resolve(&reference("deployment:production"), None, At::Newest).expect("there").id;
+    let promotion = samples::promotion(next, Some(first));
+    ledger.add(&promotion);
+    let not_a_promotion = samples::promotion(next, Some(model));
+    assert!(matches!(ledger.try_add(&not_a_promotion), Err(Error::WrongInput { .. })));
     assert_eq!(resolve(&ledger, "run:train"), Ok("run:flights/train@v2".to_owned()));
     assert_eq!(resolve(&ledger, "deployment:production"), Ok("deployment:flights/production@v2".to_owned()));
     assert_eq!(resolve(&ledger, "run:train@v1"), Ok("run:flights/train@v1".to_owned()));

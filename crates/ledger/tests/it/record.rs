@@ -27,7 +27,10 @@ fn bytes_ids_and_roots_are_the_published_ones() {
     text += &format!("sealed {} {}\n", sealed.commitment(), hex(&sealed.encode()));
     let mut log = MerkleLog::new();
     text += &format!("root 0 {}\n", log.root());
-    for (seq, (_, record)) in (0_u64..).zip(story()) {
+    let mut records: Vec<Record> = story().into_iter().map(|(_, record)| record).collect();
+    let first = records.iter().find(|record| record.kind() == Kind::Promotion).map(Record::id);
+    records.push(samples::promotion(Hash::of(b"another model"), first));
+    for (seq, record) in (0_u64..).zip(records) {
         text += &format!("record {} {} {}\n", record.kind(), record.id(), hex(&record.encode()));
         let time = TimestampUs(1_370_088_000_000_020 + i64::try_from(seq).expect("small"));
         let entry = Entry::new(seq, record.kind(), record.id(), time);

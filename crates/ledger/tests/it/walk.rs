@@ -190,12 +190,17 @@ fn a_model_that_an_alias_named_before_is_no_ancestor_of_the_deployment() {
     let old = ledger.add(&samples::model(1, first));
     let second = ledger.add(&samples::run(2, &[]));
     let new = ledger.add(&samples::model(2, second));
-    let promotion = ledger.add(&samples::promotion(new, Some(old)));
+    let before = ledger.add(&samples::promotion(old, None));
+    let promotion = ledger.add(&samples::promotion(new, Some(before)));
     let walk = ledger.graph.walk(promotion, &Trace::default()).expect("there");
     assert_eq!(ids(&walk), [promotion, new, second]);
     let edges: Vec<Role> =
-        ledger.graph.edges(old, Direction::Down, At::Newest).map(|edge| edge.role).collect();
+        ledger.graph.edges(before, Direction::Down, At::Newest).map(|edge| edge.role).collect();
     assert_eq!(edges, [Role::Invalidated]);
+    // Back to the former model: a record of its own, and no less separate.
+    let rollback = ledger.add(&samples::promotion(old, Some(promotion)));
+    let walk = ledger.graph.walk(rollback, &Trace::default()).expect("there");
+    assert_eq!(ids(&walk), [rollback, old, first]);
 }
 
 #[test]

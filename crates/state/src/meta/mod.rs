@@ -39,6 +39,8 @@ pub struct MetaMachine {
     seals: BTreeMap<(u16, HistoryId, u64), (Hash, TimestampUs)>,
     datasets: BTreeMap<(Name, Name), Vec<DatasetState>>,
     models: BTreeMap<(Name, Name), Vec<ModelState>>,
+    /// By project and model, then alias: the record of its last promotion.
+    promotions: BTreeMap<(Name, Name), BTreeMap<Name, Hash>>,
     ledger: LedgerState,
 }
 

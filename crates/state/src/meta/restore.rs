@@ -87,6 +87,9 @@ impl MetaMachine {
                 let view = self.catalog.view(&view.project, &wanted)?.id;
                 self.view_records.insert(view, id);
             }
+            if let Record::Promotion(promotion) = &record {
+                self.insert_promotion(promotion, id);
+            }
             self.ledger.insert(entry, &record)
         })
     }

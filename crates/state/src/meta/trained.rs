@@ -214,6 +214,7 @@ impl MetaMachine {
         Ok(MetaReply::Versioned { version, record })
     }
 
+    /// Points an alias at a version. Where it points there already nothing happens and nothing is recorded.
     pub(super) fn promote(
         &mut self,
         at: Position,
@@ -222,23 +223,22 @@ impl MetaMachine {
         batch: &mut KvBatch,
     ) -> Result<MetaReply> {
         let Promote { project, model, version, alias } = promote;
-        let versions =
-            self.models.get_mut(&(project.clone(), model.clone())).ok_or_else(|| Error::NotFound {
-                what: "model".into(),
-                name: format!("{project}/{model}"),
-                hint: "; `lineate model register` makes one".into(),
-            })?;
+        let key = (project.clone(), model.clone());
+        let versions = self.models.get_mut(&key).ok_or_else(|| Error::NotFound {
+            what: "model".into(),
+            name: format!("{project}/{model}"),
+            hint: "; `lineate model register` makes one".into(),
+        })?;
         let newest = versions.len();
-        let Some(record) = versions.iter().find(|state| state.version == version).map(|state| state.record)
-        else {
+        let Some(promoted) = versions.iter().find(|state| state.version == version) else {
             return Err(Error::NotFound {
                 what: "model".into(),
                 name: format!("{model}@v{version}"),
                 hint: format!("; its newest version is v{newest}"),
             });
         };
-        let previous = versions.iter().find(|state| state.aliases.contains(&alias)).map(|state| state.record);
-        if previous == Some(record) {
+        let record = promoted.record;
+        if promoted.aliases.contains(&alias) {
             return Ok(MetaReply::Versioned { version, record });
         }
         for state in versions.iter_mut() {
@@ -250,15 +250,25 @@ impl MetaMachine {
                 batch.put(layout::model(&state.record), codec::encode(&*state));
             }
         }
+        let promotions = self.promotions.entry(key).or_default();
         let promotion = Record::Promotion(record::Promotion {
             project,
-            alias,
+            alias: alias.clone(),
             model: record,
-            previous,
+            previous: promotions.get(&alias).copied(),
             principal: sealed(agent),
         });
-        self.ledger.append(&promotion, at.commit_time, batch)?;
+        let id = self.ledger.append(&promotion, at.commit_time, batch)?;
+        promotions.insert(alias, id);
         Ok(MetaReply::Versioned { version, record })
+    }
+
+    /// Remembers a promotion of the ledger as the last of its alias.
+    pub(super) fn insert_promotion(&mut self, promotion: &record::Promotion, id: Hash) {
+        if let Some(Record::Model(model)) = self.ledger.record(&promotion.model) {
+            let key = (model.project.clone(), model.name.clone());
+            self.promotions.entry(key).or_default().insert(promotion.alias.clone(), id);
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use lineate_ledger::{Record, record::Kind};
 use lineate_segment::{intake::encode_ipc, schema::ViewSchema};
 use lineate_state::{
     Position, codec,
-    meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest},
+    meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest, Promote, RegisterModel},
     shard::{ShardCommand, ShardMachine, ShardReply, ShardRequest, Write, Written},
 };
-use lineate_storage::kv::KvBatch;
+use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
 use lineate_types::{
     DataType, ErrorKind, Feature, HasKind, Hash, HistoryId, KeyColumn, KeyType, Name, Principal, TimestampUs,
     ViewDefinition, ViewId, WriterId, WriterPosition, limits,
@@ -86,21 +87,32 @@ fn rows_acknowledged_in_one_view_are_not_taken_for_a_replay_of_rows_of_another()
 
 struct Meta {
     machine: MetaMachine,
+    kv: MemKv,
     index: u64,
 }
 
 impl Meta {
+    fn new() -> Self {
+        Self { machine: MetaMachine::default(), kv: MemKv::new(), index: 0 }
+    }
+
+    fn restart(&mut self) {
+        self.machine = MetaMachine::restore(&self.kv, "meta").expect("restores");
+    }
+
     fn apply(&mut self, command: MetaCommand) -> MetaReply {
         self.index += 1;
         let request = MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command };
-        let reply = self.machine.apply(at(self.index), &codec::encode(&request), &mut KvBatch::new());
+        let mut batch = KvBatch::new();
+        let reply = self.machine.apply(at(self.index), &codec::encode(&request), &mut batch);
+        self.kv.apply("meta", batch).expect("stores");
         reply.expect("no damage")
     }
 }
 
 #[test]
 fn a_store_that_was_pushed_to_often_can_be_pushed_to_again() {
-    let mut meta = Meta { machine: MetaMachine::default(), index: 0 };
+    let mut meta = Meta::new();
     for opened in 0..=limits::WRITERS {
         // What `lineate push` and `Client::push` do each time.
         let reply = meta.apply(MetaCommand::OpenWriter { resume: None });
@@ -113,4 +125,39 @@ fn a_store_that_was_pushed_to_often_can_be_pushed_to_again() {
         matches!(&reply, MetaReply::Refused(refusal) if refusal.kind() == ErrorKind::NotFound),
         "{reply:?}"
     );
+}
+
+#[test]
+fn every_promotion_is_in_the_ledger() {
+    let mut meta = Meta::new();
+    for run in 0..2 {
+        let reply = meta.apply(MetaCommand::RegisterModel(RegisterModel {
+            project: name("p"),
+            name: name("m"),
+            datasets: vec![],
+            run: [run; 16],
+            code: None,
+            parameters: Default::default(),
+            metrics: Default::default(),
+            artifact: None,
+        }));
+        assert!(matches!(reply, MetaReply::Versioned { .. }), "{reply:?}");
+    }
+    let mut last = None;
+    for (count, version) in [1, 2, 1, 2, 1].into_iter().enumerate() {
+        let promote = Promote { project: name("p"), model: name("m"), version, alias: name("prod") };
+        let reply = meta.apply(MetaCommand::Promote(promote.clone()));
+        let MetaReply::Versioned { record: model, .. } = reply else { panic!("{reply:?}") };
+        // Where the alias points there already, nothing is recorded and the answer is the same.
+        assert_eq!(meta.apply(MetaCommand::Promote(promote)), reply);
+        let ledger = meta.machine.ledger();
+        let recorded: Vec<Hash> = ledger.entries_of(Kind::Promotion).map(|entry| entry.record).collect();
+        assert_eq!(recorded.len(), count + 1, "after the promotion of v{version}");
+        let newest = recorded.last().copied();
+        let record = newest.and_then(|id| ledger.record(&id));
+        let Some(Record::Promotion(promotion)) = record else { panic!("{record:?}") };
+        assert_eq!((promotion.model, promotion.previous), (model, last));
+        last = newest;
+        meta.restart();
+    }
 }
