@@ -78,11 +78,12 @@ impl Writers {
         let WriterPosition { writer, epoch, sequence } = position;
         let window = self.windows.entry(writer).or_default();
         let before = window.floor();
+        // Put before anything is deleted: a batch that many overtook may be the first that is forgotten.
+        batch.put(layout::remembered(writer, epoch, sequence), codec::encode(&applied));
         for forgotten in window.remember(position, opened, applied) {
             batch.delete(layout::remembered(writer, before.epoch, forgotten));
         }
         let floor = window.floor();
-        batch.put(layout::remembered(writer, epoch, sequence), codec::encode(&applied));
         if floor != before {
             batch.put(layout::window_floor(writer), codec::encode(&floor));
         }

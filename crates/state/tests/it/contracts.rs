@@ -161,3 +161,32 @@ fn every_promotion_is_in_the_ledger() {
         meta.restart();
     }
 }
+
+#[test]
+fn a_late_batch_is_answered_the_same_before_and_after_a_restart() {
+    let (mut machine, kv, mut index) = (ShardMachine::default(), MemKv::new(), 0);
+    let mut apply = |machine: &mut ShardMachine, command| {
+        index += 1;
+        let request = ShardRequest { principal: Principal("p".into()), command };
+        let mut batch = KvBatch::new();
+        let reply = machine.apply(at(index), &codec::encode(&request), &mut batch).expect("no damage");
+        kv.apply("shard", batch).expect("stores");
+        reply
+    };
+    let write = |sequence| {
+        let position = Some(WriterPosition { writer: WriterId(7), epoch: 1, sequence });
+        ShardCommand::Write(Write { view: ViewId(1), position, rows: rows().into(), opened: OPENED })
+    };
+    apply(&mut machine, ShardCommand::Define(view(1, "one")));
+    // The first batch is overtaken by as many as are remembered.
+    for sequence in (2..=limits::WRITER_WINDOW + 1).chain([1]) {
+        assert!(matches!(apply(&mut machine, write(sequence)), ShardReply::Written(_)));
+    }
+    let mut restored = ShardMachine::restore(&kv, "shard").expect("restores");
+    let reply = apply(&mut machine, write(1));
+    assert!(
+        matches!(&reply, ShardReply::Refused(refusal) if refusal.kind() == ErrorKind::Conflict),
+        "{reply:?}"
+    );
+    assert_eq!(apply(&mut restored, write(1)), reply);
+}
