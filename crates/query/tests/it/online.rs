@@ -180,7 +180,7 @@ impl<'a> Store<'a> {
 async fn open_node(path: &Path, cache_bytes: usize) -> Node {
     let options = Options {
         data_dir: path.to_owned(),
-        shards: SHARDS,
+        shards: Some(SHARDS),
         cache_bytes,
         log_bytes: limits::LOG_BYTES,
         clock: Arc::new(SystemClock),

@@ -41,7 +41,7 @@ pub(crate) fn definitions() -> Definitions {
 pub(crate) async fn open(path: &Path, shards: u16) -> Node {
     let options = Options {
         data_dir: path.to_owned(),
-        shards,
+        shards: Some(shards),
         cache_bytes: limits::CACHE_BYTES,
         log_bytes: limits::LOG_BYTES,
         clock: Arc::new(SystemClock),
