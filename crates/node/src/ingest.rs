@@ -65,15 +65,6 @@ enum LoadEnd {
     BrokenOff { segments: SegmentsByShard },
 }
 
-impl LoadEnd {
-    fn delayed(&self) -> &'static str {
-        match self {
-            Self::Committed { .. } => "a committed load is not in all of its shards yet",
-            Self::BrokenOff { .. } => "a load that broke off could not be ended; it stays invisible",
-        }
-    }
-}
-
 impl Node {
     /// Loads files into a view, all or nothing. Files that were loaded before change nothing, unless asked for.
     ///
@@ -280,7 +271,8 @@ impl Node {
     /// stops first, opening the store does it.
     async fn finish_load(&self, rest: LoadRest) {
         let Err(error) = self.try_finish_load(&rest).await else { return };
-        tracing::warn!(load = %rest.load, %error, "{}, and that is tried again", rest.end.delayed());
+        let committed = matches!(rest.end, LoadEnd::Committed { .. });
+        tracing::warn!(load = %rest.load, committed, %error, "a load is not finished in all of its shards, and is tried again");
         let node = self.clone();
         self.tasks().spawn(async move {
             let finished = async {

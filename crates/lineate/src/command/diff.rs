@@ -104,7 +104,8 @@ fn line(node: &Node) -> String {
     format!("{}{}", node.title, style(beside).dim())
 }
 
-fn node(node: &Node) -> Value {
+/// A record as every command prints it.
+pub(super) fn node(node: &Node) -> Value {
     json!({
         "id": node.id,
         "kind": node.kind,

@@ -11,7 +11,7 @@ use lineate_client::{
 use lineate_types::DurationUs;
 use serde_json::{Map, Value, json};
 
-use super::Outcome;
+use super::{Outcome, diff};
 use crate::{
     error::Error,
     output::{
@@ -282,17 +282,10 @@ impl Report for NodeDetail {
         let node = self.node.clone().unwrap_or_default();
         let edges: Vec<Value> =
             self.edges.iter().map(|edge| json!({"to": edge.to, "role": edge.role})).collect();
-        json!({
-            "id": node.id,
-            "kind": node.kind,
-            "title": node.title,
-            "rows": node.rows,
-            "note": node.note,
-            "commit_time": number::time_or_null(node.commit_time_us),
-            "seq": node.sequence,
-            "edges": edges,
-            "record": self.record.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-        })
+        let mut document = diff::node(&node);
+        document["edges"] = Value::Array(edges);
+        document["record"] = self.record.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        document
     }
 }
 
