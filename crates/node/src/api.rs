@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use arrow::array::RecordBatch;
+use lineate_ledger::merkle::TreeHash;
 use lineate_state::{LoadId, catalog::Change};
 pub use lineate_storage::DiskUsage;
 use lineate_types::{Hash, Name, ShardId, TimestampUs, VersionedName};
@@ -265,8 +266,8 @@ pub struct Versioned {
 pub struct StoreCheck {
     /// Ledger entries whose record and place were checked.
     pub entries: u64,
-    /// The RFC 9162 root over them, as hex.
-    pub root: String,
+    /// The RFC 9162 root over them.
+    pub root: TreeHash,
     /// Blobs whose bytes were hashed again.
     pub blobs: u64,
     /// Their bytes.

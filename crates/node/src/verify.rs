@@ -46,7 +46,7 @@ impl Node {
             let meta = self.meta().read();
             let ledger = meta.ledger();
             check.entries = ledger.size();
-            check.root = ledger.tree().root().to_string();
+            check.root = ledger.tree().root();
             let leaves: Vec<Vec<u8>> = ledger.entries().iter().map(Entry::encode).collect();
             let mut rebuilt = lineate_ledger::MerkleLog::new();
             for leaf in &leaves {
@@ -54,6 +54,11 @@ impl Node {
             }
             if rebuilt.root() != ledger.tree().root() {
                 check.faults.push("the ledger's tree does not follow from its entries".into());
+            }
+            for (entry, record) in ledger.entries().iter().zip(ledger.records()) {
+                if record.id() != entry.record {
+                    check.faults.push(format!("record {}: it hashes to {}", entry.record, record.id()));
+                }
             }
             for entry in ledger.entries_of(Kind::Dataset) {
                 if !meta.datasets().any(|dataset| dataset.record == entry.record) {

@@ -1,5 +1,6 @@
 //! What can go wrong when a training set is made, read or verified.
 
+use lineate_state::meta::CONTRACT_VERSION;
 use lineate_types::{ErrorKind, HasKind};
 
 /// A training set cannot be made, read or verified.
@@ -18,6 +19,17 @@ pub enum Error {
     /// A stored file of the training set is not what was recorded.
     #[error("the stored output is damaged: {0}")]
     Output(String),
+    /// The training set was made by rules that this release does not have.
+    #[error(
+        "dataset {dataset} was made by version {found} of the point-in-time contract; this release knows version \
+         {CONTRACT_VERSION}, verify with the one that made it"
+    )]
+    Contract {
+        /// The training set, `project/name@vN`.
+        dataset: String,
+        /// The version of the contract it was made by.
+        found: u32,
+    },
     /// The node failed.
     #[error(transparent)]
     Node(#[from] lineate_node::Error),
@@ -29,7 +41,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid(_) => ErrorKind::Invalid,
+            Self::Invalid(_) | Self::Contract { .. } => ErrorKind::Invalid,
             Self::ResourceExhausted(_) => ErrorKind::ResourceExhausted,
             Self::Spine(_) | Self::Output(_) => ErrorKind::Corrupt,
             Self::Node(error) => error.kind(),

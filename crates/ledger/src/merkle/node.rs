@@ -35,6 +35,13 @@ impl TreeHash {
     }
 }
 
+/// The root of the tree without leaves.
+impl Default for TreeHash {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 /// Printed as 64 lowercase hex digits.
 impl fmt::Display for TreeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,10 +8,10 @@ use lineate_client::{
 };
 use serde_json::{Value, json};
 
-use super::{Outcome, trace};
+use super::Outcome;
 use crate::{
     error::Error,
-    output::{Output, Page, Report, number},
+    output::{Output, Page, Report, checkpoint, number},
 };
 
 const EXAMPLES: &str = "\
@@ -44,11 +44,12 @@ impl Report for DiffReply {
     fn text(&self, page: &mut Page) {
         let title = |node: &Option<Node>| node.as_ref().map_or(String::new(), |node| node.title.clone());
         let (left, right) = (title(&self.left), title(&self.right));
+        let place = checkpoint::place(self.checkpoint.as_ref());
         if self.changed.is_empty() && self.only_left.is_empty() && self.only_right.is_empty() {
-            page.verdict(true, &format!("{left} and {right} were made from the same"), &place(self));
+            page.verdict(true, &format!("{left} and {right} were made from the same"), &place);
             return;
         }
-        page.title(&format!("{left} → {right}"), &place(self));
+        page.title(&format!("{left} → {right}"), &place);
         for change in &self.changed {
             let (left, right) = (title(&change.left), title(&change.right));
             page.line(&format!("{} {left} → {right}", style("~").yellow().bold()));
@@ -76,25 +77,17 @@ impl Report for DiffReply {
                 })
             })
             .collect();
-        json!({
+        let mut document = json!({
             "left": self.left.as_ref().map(node),
             "right": self.right.as_ref().map(node),
             "changed": changed,
             "only_left": nodes(&self.only_left),
             "only_right": nodes(&self.only_right),
             "shared": nodes(&self.shared),
-            "size": self.checkpoint.as_ref().map(|checkpoint| checkpoint.size),
-            "root": self.checkpoint.as_ref().map(|checkpoint| root(&checkpoint.root)),
-        })
+        });
+        checkpoint::put(&mut document, self.checkpoint.as_ref());
+        document
     }
-}
-
-fn place(reply: &DiffReply) -> String {
-    reply.checkpoint.as_ref().map_or(String::new(), |place| format!("at {}", trace::checkpoint(place)))
-}
-
-fn root(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn line(node: &Node) -> String {

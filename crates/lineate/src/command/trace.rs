@@ -4,14 +4,14 @@ use clap::{ArgGroup, Args};
 use console::style;
 use lineate_client::{
     Client,
-    v1::{Checkpoint, Direction, Drawing, TraceReply, TraceRequest},
+    v1::{Direction, Drawing, TraceReply, TraceRequest},
 };
 use lineate_types::TimestampUs;
 
 use super::Outcome;
 use crate::{
     error::Error,
-    output::{Format, Output},
+    output::{Format, Output, checkpoint},
 };
 
 const EXAMPLES: &str = "\
@@ -95,7 +95,7 @@ pub(crate) async fn run(
 
 /// Whether that was all (within a depth, if that left something out), and at which checkpoint of the ledger.
 fn ending(reply: &TraceReply, depth: Option<u32>) -> String {
-    let place = reply.checkpoint.as_ref().map(checkpoint).unwrap_or_default();
+    let place = reply.checkpoint.as_ref().map(checkpoint::line).unwrap_or_default();
     if reply.complete {
         let within = match depth {
             _ if !reply.cut => String::new(),
@@ -107,15 +107,6 @@ fn ending(reply: &TraceReply, depth: Option<u32>) -> String {
     }
     let cursor: String = reply.cursor.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("computed at {place}; go on with: --cursor {cursor}")
-}
-
-/// A checkpoint in a few words: `ledger size 17, root 3fb0c1a09d2e`.
-pub(super) fn checkpoint(checkpoint: &Checkpoint) -> String {
-    let root: String = checkpoint.root.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    match root.as_str() {
-        "" => format!("ledger size {}", checkpoint.size),
-        root => format!("ledger size {}, root {root}", checkpoint.size),
-    }
 }
 
 /// Dims what follows a node's name, so that the names stand out.
@@ -146,6 +137,8 @@ fn hex(text: &str) -> Result<Cursor, String> {
 
 #[cfg(test)]
 mod tests {
+    use lineate_client::v1::Checkpoint;
+
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use super::Outcome;
 use crate::{
     error::Error,
     output::{
-        Output, Page, Report, number,
+        Output, Page, Report, checkpoint, number,
         progress::Bar,
         table::{Side, Table},
     },
@@ -74,6 +74,9 @@ impl Report for Verdict {
             table.row([check.name.clone(), number::count(check.count), bytes]);
         }
         page.table(&table);
+        if let Some(place) = &report.checkpoint {
+            page.note(&format!("computed at {}", checkpoint::line(place)));
+        }
         for finding in &report.findings {
             page.gap();
             page.verdict(false, &finding.subject, &finding.kind);
@@ -105,19 +108,24 @@ impl Report for Verdict {
                 })
             })
             .collect();
-        json!({
+        let mut document = json!({
             "subject": self.subject,
             "verified": report.verified,
             "checks": checks,
             "findings": findings,
-        })
+        });
+        checkpoint::put(&mut document, report.checkpoint.as_ref());
+        document
     }
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use lineate_client::v1::verify_report::{Check, Finding};
+    use lineate_client::v1::{
+        Checkpoint,
+        verify_report::{Check, Finding},
+    };
 
     use super::*;
 
@@ -133,6 +141,7 @@ mod tests {
                 expected: Some("b3:01".into()),
                 found: Some("b3:02".into()),
             }],
+            checkpoint: Some(Checkpoint { size: 17, root: vec![0xab; 32].into() }),
         };
         let verdict =
             Verdict { subject: "dataset:delays@v1".into(), report, elapsed: Duration::from_millis(12) };
@@ -142,6 +151,7 @@ mod tests {
             ✗ dataset:delays@v1 is not verified  12.0 ms
               CHECKED              COUNT      READ
               segments re-hashed      16   2.0 KiB
+              computed at ledger size 17, root abababababab
 
             ✗ segment b3:01  corrupt
               its bytes are not those that were written
@@ -150,6 +160,7 @@ mod tests {
         "#]]
         .assert_eq(page.as_str());
         assert_eq!(verdict.outcome(), Outcome::NotVerified);
+        assert_eq!((&verdict.json()["size"], &verdict.json()["root"]), (&json!(17), &json!("ab".repeat(32))));
         assert_eq!(verdict.json()["findings"][0]["found"], "b3:02");
     }
 }

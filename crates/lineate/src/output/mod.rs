@@ -3,6 +3,7 @@
 //! A report is the same whether the node is in this process or far away, because it is made from the reply alone.
 
 pub(crate) mod cell;
+pub(crate) mod checkpoint;
 pub(crate) mod failure;
 pub(crate) mod file;
 pub(crate) mod number;

@@ -16,7 +16,7 @@ fn masked(value: &Value) -> Value {
         Value::Array(values) => values.iter().map(masked).collect(),
         Value::Object(members) => {
             let members = members.iter().map(|(name, value)| match name.as_str() {
-                "cursor" | "writer" => (name.clone(), "#".into()),
+                "cursor" | "root" | "writer" => (name.clone(), "#".into()),
                 _ => (name.clone(), masked(value)),
             });
             Value::Object(members.collect())
@@ -25,7 +25,7 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-const JOB: [&str; 18] = [
+const JOB: [&str; 20] = [
     "apply weather.yaml --plan",
     "apply weather.yaml",
     "apply weather.yaml",
@@ -44,6 +44,8 @@ const JOB: [&str; 18] = [
     "dataset verify delays@v1",
     "model register late --dataset delays --artifact labels.csv --code abc --param trees=20 --metric auc=0.75",
     "model promote late@v1 production",
+    "verify model:late",
+    "verify",
 ];
 
 const LATE: &str = r#"{"origin":"LGA","event_timestamp":"2013-06-01T09:00:00Z","created_timestamp":null,"temp":1.25,"note":null}

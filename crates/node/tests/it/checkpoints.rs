@@ -104,7 +104,7 @@ async fn a_store_whose_logs_are_cut_answers_the_same_from_its_state_and_from_its
     let node = open(path).await;
     let rebuilt = answers(&node).await;
     assert_eq!((&rebuilt.0, &rebuilt.2), (&expected.0, &expected.2));
-    assert_eq!((rebuilt.1.root, rebuilt.1.faults), (expected.1.root.clone(), Vec::new()));
+    assert_eq!((rebuilt.1.root, rebuilt.1.faults), (expected.1.root, Vec::new()));
     // It goes on: writes, cuts, and comes back again.
     let last = work(&node, &view, 2).await;
     assert!(last > 0);

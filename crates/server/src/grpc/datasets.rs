@@ -20,7 +20,7 @@ use lineate_types::{Name, VersionedName, limits};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Service,
+    Service, lineage,
     store::upload_id,
     work::{self, Events},
 };
@@ -215,6 +215,7 @@ pub(super) fn report(found: lineate_query::VerifyReport) -> VerifyReport {
     let bytes = found.dataset.draft.files.iter().map(|file| file.bytes).sum();
     VerifyReport {
         verified: found.verified,
+        checkpoint: Some(lineage::checkpoint(found.ledger_size, found.ledger_root)),
         checks: vec![
             Check { name: "rows joined again".to_owned(), count: found.dataset.draft.rows, bytes: 0 },
             Check { name: "columns compared".to_owned(), count: found.columns.len() as u64, bytes: 0 },

@@ -222,7 +222,8 @@ pub(super) fn newest(ledger: &LedgerState) -> Checkpoint {
     checkpoint(ledger.size(), ledger.tree().root())
 }
 
-fn checkpoint(size: u64, root: TreeHash) -> Checkpoint {
+/// The first `size` entries of the ledger.
+pub(super) fn checkpoint(size: u64, root: TreeHash) -> Checkpoint {
     let root = if size == 0 { Vec::new() } else { root.as_bytes().to_vec() };
     Checkpoint { size, root: root.into() }
 }
@@ -242,6 +243,7 @@ fn report(check: StoreCheck) -> VerifyReport {
     let findings: Vec<Finding> = findings.collect();
     VerifyReport {
         verified: findings.is_empty(),
+        checkpoint: Some(checkpoint(check.entries, check.root)),
         checks: vec![
             Check { name: "ledger entries re-hashed".to_owned(), count: check.entries, bytes: 0 },
             Check { name: "blobs re-hashed".to_owned(), count: check.blobs, bytes: check.bytes },

@@ -11,16 +11,17 @@ use lineate_ledger::{
 };
 use lineate_node::api::{OnProgress, Progress};
 use lineate_proto::v1::{
-    VerifyReport,
+    Checkpoint, VerifyReport,
     verify_report::{Check, Finding},
 };
 use lineate_types::{HasKind, Hash, Name, NodeRef, VersionedName, limits};
 
-use super::datasets;
+use super::{datasets, lineage};
 use crate::{Result, app::App};
 
 /// What a node stands on, itself included.
 struct Ancestry {
+    checkpoint: Checkpoint,
     records: u64,
     datasets: Vec<(Name, VersionedName)>,
     artifacts: Vec<Hash>,
@@ -32,7 +33,7 @@ struct Ancestry {
 /// # Errors
 /// There is no such node, or its ancestry is larger than one check may be.
 pub(super) async fn node(app: &App, wanted: &NodeRef, progress: OnProgress) -> Result<VerifyReport> {
-    let Ancestry { records, datasets, artifacts, mut findings } = {
+    let Ancestry { checkpoint, records, datasets, artifacts, mut findings } = {
         let (app, wanted) = (app.clone(), wanted.clone());
         super::blocking(move || ancestry(&app, &wanted)).await?
     };
@@ -60,7 +61,7 @@ pub(super) async fn node(app: &App, wanted: &NodeRef, progress: OnProgress) -> R
         add(&mut checks, vec![hashed]);
         findings.extend(faults);
     }
-    Ok(VerifyReport { verified: findings.is_empty(), checks, findings })
+    Ok(VerifyReport { verified: findings.is_empty(), checks, findings, checkpoint: Some(checkpoint) })
 }
 
 /// Re-hashes the records a node stands on and proves each to be in the ledger.
@@ -70,8 +71,13 @@ fn ancestry(app: &App, wanted: &NodeRef) -> Result<Ancestry> {
     let graph = ledger.graph();
     let start = graph.resolve(wanted, None, At::Newest)?.id;
     let root = ledger.tree().root();
-    let mut found =
-        Ancestry { records: 0, datasets: Vec::new(), artifacts: Vec::new(), findings: Vec::new() };
+    let mut found = Ancestry {
+        checkpoint: lineage::newest(ledger),
+        records: 0,
+        datasets: Vec::new(),
+        artifacts: Vec::new(),
+        findings: Vec::new(),
+    };
     let mut walk = graph.walk(start, &Trace::default())?;
     loop {
         for node in &walk.nodes {
