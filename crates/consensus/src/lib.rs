@@ -8,11 +8,13 @@
 //!   that step back;
 //! - no command gets a commit time at or below a closed time, nor at or below a time a read was answered at;
 //! - a log is cut only behind a checkpoint, and names it in the write that cuts;
+//! - a state goes on only if the entries of this log made it: its chain says so ([`standing`]);
 //! - what reaches Raft's own structures from a network or a disk went through our bounded codecs;
 //! - after a failure of the log, of a state machine or of raft-rs, all work is refused.
 //!
 //! Deliberately absent: what a command means; changes of membership and snapshots.
 
+mod chain;
 mod codec;
 pub mod core;
 mod driver;
@@ -20,7 +22,7 @@ mod error;
 mod options;
 mod ports;
 
-pub use core::{GroupStatus, ReadPoint, checkpoint};
+pub use core::{GroupStatus, ReadPoint, Standing, checkpoint, standing};
 pub use driver::{Driver, Failure, Handle, Reply};
 pub use error::{Error, Result};
 pub use options::Options;

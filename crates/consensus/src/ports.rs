@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lineate_storage::blob::BlobInfo;
-use lineate_types::TimestampUs;
+use lineate_types::{Hash, TimestampUs};
 
 /// Any error of a port.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -14,13 +14,13 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 ///   again from the one after [`StateMachine::applied`].
 /// - Commands come with strictly increasing commit times, each above the closed time of the moment.
 pub trait StateMachine: Send {
-    /// Applies committed entries in order and gives one reply per entry. The effects and the applied
-    /// position (index and term of the last entry) must become durable in one atomic step, then or later.
+    /// Applies committed entries in order and gives one reply per entry. The effects and the position they
+    /// reach, that of the last entry, must become durable in one atomic step, then or later.
     ///
     /// # Errors
     /// An error is fatal: the node refuses all further work. A command that cannot be carried out is not an
     /// error; say so in its reply.
-    fn apply(&mut self, entries: &[Committed]) -> Result<Vec<Bytes>, BoxError>;
+    fn apply(&mut self, entries: &[Committed], reached: Applied) -> Result<Vec<Bytes>, BoxError>;
 
     /// The position the durable state stands at. Read once, before the first apply.
     fn applied(&self) -> Applied;
@@ -38,13 +38,20 @@ pub trait StateMachine: Send {
 /// The long part of [`StateMachine::checkpoint`], done on a thread of its own.
 pub type Checkpointing = Box<dyn FnOnce() -> lineate_storage::Result<BlobInfo> + Send>;
 
-/// A position in the log of a group; `(0, 0)` is the empty state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A position in the log of a group: where a state stands, and by which entries it got there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Applied {
     /// Index of the last applied entry.
     pub index: u64,
     /// Its term.
     pub term: u64,
+    /// The chain over the entries up to this one, `docs/formats/raft-group.md`.
+    pub chain: Hash,
+}
+
+impl Applied {
+    /// The position of the empty state, which no entry made.
+    pub const NOTHING: Self = Self { index: 0, term: 0, chain: Hash::from_bytes([0; 32]) };
 }
 
 /// One committed entry, as the state machine sees it.
@@ -60,6 +67,8 @@ pub struct Committed {
     pub closed: TimestampUs,
     /// What to apply.
     pub body: Body,
+    /// All bytes of the entry, as the log holds them.
+    pub data: Bytes,
 }
 
 impl Committed {

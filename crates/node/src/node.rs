@@ -27,7 +27,7 @@ use crate::{
     Error, Result, SealedTexts, Shared,
     api::{NodeStatus, Options},
     blob_use::BlobUse,
-    checkpoint::rebuild_if_behind,
+    checkpoint::rebuild_unless_it_fits,
     clock::HybridClock,
     maintenance,
     online::{self, HotShard, Online, Plans},
@@ -393,7 +393,7 @@ impl Inner {
         let changed = Arc::new(Notify::new());
         for group in [GroupId::META].into_iter().chain((0..dir.shards()).map(|shard| ShardId(shard).group()))
         {
-            rebuild_if_behind(log.as_ref(), kv.as_ref(), blobs.as_ref(), group)?;
+            rebuild_unless_it_fits(log.as_ref(), kv.as_ref(), blobs.as_ref(), group)?;
         }
 
         let (replica, meta) =

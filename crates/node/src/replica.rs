@@ -1,7 +1,7 @@
 //! One group's state machine with its stored form: what consensus applies, what everybody else reads.
 //!
 //! Invariants:
-//! - the effects of a drain and its applied index are one kv batch, so that a crash leaves a prefix of the log;
+//! - the effects of a drain and the position they reach are one kv batch, so that a crash leaves a prefix of the log;
 //! - readers see whole drains only.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Result,
-    checkpoint::{StoredPosition, StoredTree, tree_of},
+    checkpoint::{StoredTree, tree_of},
 };
 
 /// A machine of `lineate-state`.
@@ -107,7 +107,7 @@ pub(crate) struct Replica<M> {
     blobs: Arc<dyn BlobStore>,
     /// The last entry that was given. Entries without commands change no state, so they are not stored at once: they
     /// are met again after a restart.
-    seen: StoredPosition,
+    seen: Applied,
     changed: Arc<Notify>,
     follower: Option<Follower<M>>,
 }
@@ -140,7 +140,11 @@ impl<M: Machine> Replica<M> {
 }
 
 impl<M: Machine> StateMachine for Replica<M> {
-    fn apply(&mut self, entries: &[Committed]) -> std::result::Result<Vec<Bytes>, BoxError> {
+    fn apply(
+        &mut self,
+        entries: &[Committed],
+        reached: Applied,
+    ) -> std::result::Result<Vec<Bytes>, BoxError> {
         let mut batch = KvBatch::new();
         let mut replies = Vec::with_capacity(entries.len());
         let mut machine = self.machine.0.write().map_err(|_| "the state is poisoned by an earlier panic")?;
@@ -154,9 +158,7 @@ impl<M: Machine> StateMachine for Replica<M> {
             };
             replies.push(reply);
         }
-        if let Some(last) = entries.last() {
-            self.seen = StoredPosition { index: last.index, term: last.term };
-        }
+        self.seen = reached;
         let is_command = |entry: &Committed| matches!(entry.body, Body::Command(_));
         if !entries.iter().any(is_command) {
             return Ok(replies);
@@ -172,8 +174,7 @@ impl<M: Machine> StateMachine for Replica<M> {
     }
 
     fn applied(&self) -> Applied {
-        let StoredPosition { index, term } = self.tree.position();
-        Applied { index, term }
+        self.tree.position()
     }
 
     fn checkpoint(&mut self) -> std::result::Result<Checkpointing, BoxError> {

@@ -4,18 +4,18 @@
 //! that knows nothing can never be brought up by entries alone, without the voters that only a record or a
 //! snapshot tells it.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use lineate_storage::{
     blob::BlobInfo,
-    log::{Cut, GroupBatch, GroupState, HardState, RaftLog},
+    log::{Cut, GroupBatch, GroupState, HardState, LogEntry, RaftLog},
 };
 use lineate_types::GroupId;
 
 use super::times::{LogTimes, Mark, Times};
 use crate::{
-    Applied, Error, Options, Result,
+    Applied, Error, Options, Result, chain,
     codec::{
         envelope,
         record::{self, Record},
@@ -34,7 +34,7 @@ pub fn founding(group: GroupId, voters: &[u64]) -> GroupBatch {
     let mut voters = voters.to_vec();
     voters.sort_unstable();
     voters.dedup();
-    let record = Record { voters, times: LogTimes::EMPTY, checkpoint: None };
+    let record = Record { voters, times: LogTimes::EMPTY, chain: chain::founded(group), checkpoint: None };
     GroupBatch {
         hard_state: Some(HardState { term: FOUNDATION.term, vote: 0, commit: FOUNDATION.index }),
         conf: Some(record::encode(&record)),
@@ -51,13 +51,48 @@ pub fn checkpoint(log: &dyn RaftLog, group: GroupId) -> Result<Option<BlobInfo>>
     log.state(group).map_or(Ok(None), |state| Ok(read_record(group, &state)?.checkpoint))
 }
 
+/// How the state of a group stands to its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The entries of the log, and no others, made it up to where it stands.
+    Fits,
+    /// It stands before the log begins.
+    Behind {
+        /// The index the log begins after.
+        cut: u64,
+    },
+    /// Other entries made it.
+    Foreign,
+}
+
+/// Whether a state at `applied` can go on with the log of its group. Reads the log from the cut to there.
+///
+/// # Errors
+/// [`Error::CorruptLog`] also where the state stands beyond the end of the log: acknowledged entries are lost, and no
+/// other state brings them back.
+pub fn standing(log: &dyn RaftLog, group: GroupId, applied: Applied) -> Result<Standing> {
+    let state = log.state(group).ok_or(Error::UnknownGroup { group })?;
+    let record = read_record(group, &state)?;
+    let applied = position(group, applied, &state);
+    let roughly = compare(log, group, applied, &state)?;
+    if roughly != Standing::Fits {
+        return Ok(roughly);
+    }
+    let mut chain = record.chain;
+    scan(log, group, state.cut.index + 1..applied.index + 1, |entry| {
+        chain = chain::next(&chain, entry.index, entry.term, &entry.payload);
+        Ok(())
+    })?;
+    Ok(if chain == applied.chain { Standing::Fits } else { Standing::Foreign })
+}
+
 /// A group as it was found: its log agrees with itself and with its state machine.
 pub(super) struct Found {
     pub(super) hard_state: HardState,
     pub(super) record: Record,
     pub(super) cut: Cut,
     pub(super) last_index: u64,
-    pub(super) applied: u64,
+    pub(super) applied: Applied,
     pub(super) times: Times,
     /// What the entries from the cut up to the applied one take in the log.
     pub(super) applied_bytes: u64,
@@ -72,20 +107,26 @@ pub(super) fn find(
 ) -> Result<Found> {
     let state = log.state(group).ok_or(Error::UnknownGroup { group })?;
     let record = read_record(group, &state)?;
-    let applied = check_applied(&**log, group, applied, &state)?;
+    let applied = position(group, applied, &state);
+    check(group, applied, compare(&**log, group, applied, &state)?)?;
     // What is applied was committed; the log writes the commit index only along with entries.
-    let commit = state.hard_state.commit.max(applied);
+    let commit = state.hard_state.commit.max(applied.index);
     let mut times = Times::new(record.times, options.ceiling);
     let mut applied_bytes = 0;
-    scan(&**log, group, &state, |index, data| {
-        let envelope = envelope::decode(&data)?;
+    let mut chain = record.chain;
+    scan(&**log, group, state.cut.index + 1..state.last_index + 1, |LogEntry { index, term, payload }| {
+        let envelope = envelope::decode(&payload)?;
         times.append(index, Mark::of(&envelope));
-        if index <= applied {
-            applied_bytes += log_bytes(&data);
+        if index <= applied.index {
+            applied_bytes += log_bytes(&payload);
+            chain = chain::next(&chain, index, term, &payload);
         }
         Ok(())
     })?;
-    times.apply_to(applied);
+    if chain != applied.chain {
+        check(group, applied, Standing::Foreign)?;
+    }
+    times.apply_to(applied.index);
     Ok(Found {
         hard_state: HardState { commit, ..state.hard_state },
         record,
@@ -112,48 +153,63 @@ fn read_record(group: GroupId, state: &GroupState) -> Result<Record> {
     Ok(record)
 }
 
-fn check_applied(log: &dyn RaftLog, group: GroupId, applied: Applied, state: &GroupState) -> Result<u64> {
-    if applied == Applied::default() && state.cut == FOUNDATION {
-        return Ok(FOUNDATION.index);
+/// Where a state stands in the log: the empty one counts as standing where a founded log begins.
+fn position(group: GroupId, applied: Applied, state: &GroupState) -> Applied {
+    if applied == Applied::NOTHING && state.cut == FOUNDATION {
+        let Cut { index, term } = FOUNDATION;
+        return Applied { index, term, chain: chain::founded(group) };
     }
-    let Applied { index, term } = applied;
-    let corrupt = |found: String| Error::CorruptLog { group, found };
+    applied
+}
+
+/// What index and term say of a state; the chain may still tell it apart.
+fn compare(log: &dyn RaftLog, group: GroupId, applied: Applied, state: &GroupState) -> Result<Standing> {
+    let Applied { index, term, .. } = applied;
     if index < state.cut.index {
-        return Err(corrupt(format!(
-            "it begins after index {} and the state stands at {index}; the state must be rebuilt",
-            state.cut.index
-        )));
+        return Ok(Standing::Behind { cut: state.cut.index });
     }
     if index > state.last_index {
-        return Err(corrupt(format!(
-            "it ends at index {} and the state stands at {index}; acknowledged entries are lost",
-            state.last_index
-        )));
+        let last = state.last_index;
+        return Err(Error::CorruptLog {
+            group,
+            found: format!(
+                "it ends at index {last} and the state stands at {index}; acknowledged entries are lost"
+            ),
+        });
     }
-    match log.term(group, index) {
-        Some(known) if known == term => Ok(index),
-        known => Err(corrupt(format!(
-            "entry {index} has term {}, the state applied it with term {term}",
-            known.unwrap_or_default()
-        ))),
-    }
+    Ok(if log.term(group, index) == Some(term) { Standing::Fits } else { Standing::Foreign })
+}
+
+fn check(group: GroupId, applied: Applied, standing: Standing) -> Result<()> {
+    let index = applied.index;
+    let found = match standing {
+        Standing::Fits => return Ok(()),
+        Standing::Behind { cut } => {
+            format!("it begins after index {cut} and the state stands at {index}; the state must be rebuilt")
+        }
+        Standing::Foreign => format!(
+            "other entries than those it holds up to index {index} made the state (term {}, chain {}); the state must be rebuilt",
+            applied.term, applied.chain
+        ),
+    };
+    Err(Error::CorruptLog { group, found })
 }
 
 fn scan(
     log: &dyn RaftLog,
     group: GroupId,
-    state: &GroupState,
-    mut visit: impl FnMut(u64, Bytes) -> Result<()>,
+    range: Range<u64>,
+    mut visit: impl FnMut(LogEntry) -> Result<()>,
 ) -> Result<()> {
-    let mut next = state.cut.index + 1;
-    while next <= state.last_index {
-        let entries = log.entries(group, next..state.last_index + 1, SCAN_BYTES)?;
+    let mut next = range.start;
+    while next < range.end {
+        let entries = log.entries(group, next..range.end, SCAN_BYTES)?;
         if entries.is_empty() {
             return Err(Error::CorruptLog { group, found: format!("it has no entry {next}") });
         }
         for entry in entries {
-            visit(entry.index, entry.payload)?;
             next = entry.index + 1;
+            visit(entry)?;
         }
     }
     Ok(())

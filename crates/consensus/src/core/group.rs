@@ -50,7 +50,7 @@ pub struct Group {
     record: Record,
     /// Of the entries given out to be applied.
     given_out: LogTimes,
-    applied: u64,
+    applied: Applied,
     /// What the entries from the cut up to the applied one take in the log.
     applied_bytes: u64,
     /// What was given out to be applied, ready by ready: the last index, and what the entries take in the log.
@@ -64,7 +64,7 @@ pub struct Group {
 /// Where the log of a group can be cut, and what must be remembered of the entries up to there.
 #[derive(Debug, Clone, Copy)]
 pub struct CutPlace {
-    cut: Cut,
+    at: Applied,
     times: LogTimes,
     bytes: u64,
 }
@@ -103,10 +103,10 @@ impl Group {
             voters: record.voters.clone(),
             cut,
             last_index,
-            applied,
+            applied: applied.index,
         };
         let view = LogView::new(id, log, found);
-        let config = raft_config(peer, applied, options);
+        let config = raft_config(peer, applied.index, options);
         let raft_failed = |source| Error::Raft { group: id, source };
         let node = RawNode::new(&config, view, &journal::logger(id)).map_err(raft_failed)?;
         let given_out = times.applied();
@@ -237,14 +237,20 @@ impl Group {
         self.frames(messages)
     }
 
-    /// Takes note that the state machine applied the entries up to this index.
+    /// Where the state machine stands, as far as this group was told.
+    pub fn position(&self) -> Applied {
+        self.applied
+    }
+
+    /// Takes note that the state machine applied the entries up to this position.
     ///
     /// # Errors
     /// Any error is fatal.
-    pub fn applied(&mut self, index: u64) -> Result<()> {
+    pub fn applied(&mut self, reached: Applied) -> Result<()> {
         self.flush()?;
+        let index = reached.index;
         self.node.advance_apply_to(index);
-        self.applied = index;
+        self.applied = reached;
         self.times.apply_to(index);
         while let Some((_, bytes)) = self.unapplied.pop_front_if(|(last, _)| *last <= index) {
             self.applied_bytes += bytes;
@@ -267,7 +273,7 @@ impl Group {
             leads: self.leads(),
             term: raft.term,
             commit: raft.raft_log.committed,
-            applied: self.applied,
+            applied: self.applied.index,
             last_index: raft.raft_log.last_index(),
             cut: self.node.store().cut().index,
             closed: self.closed(),
@@ -278,28 +284,23 @@ impl Group {
 
     /// Where the log can be cut now: behind what is applied. None where nothing is, or the group has other
     /// voters, who may need the entries.
-    ///
-    /// # Errors
-    /// Any error is fatal.
-    pub fn cut_place(&self) -> Result<Option<CutPlace>> {
-        if !self.is_alone() || self.applied <= self.node.store().cut().index {
-            return Ok(None);
-        }
-        let term = self.node.raft.raft_log.term(self.applied);
-        let term = term.map_err(|source| Error::Raft { group: self.id, source })?;
-        let cut = Cut { index: self.applied, term };
-        Ok(Some(CutPlace { cut, times: self.times.applied(), bytes: self.applied_bytes }))
+    pub fn cut_place(&self) -> Option<CutPlace> {
+        let can_be_cut = self.is_alone() && self.applied.index > self.node.store().cut().index;
+        let place = CutPlace { at: self.applied, times: self.times.applied(), bytes: self.applied_bytes };
+        can_be_cut.then_some(place)
     }
 
     /// The batch that cuts the log at a place, behind a state that a durable blob holds; none where the log was
     /// cut there already. The state must stand at the place or after it, at an entry that was applied here.
     /// From this call on the entries behind the cut are not read any more.
     pub fn cut(&mut self, place: CutPlace, checkpoint: BlobInfo) -> Option<GroupBatch> {
-        let CutPlace { cut, times, bytes } = place;
+        let CutPlace { at, times, bytes } = place;
+        let cut = Cut { index: at.index, term: at.term };
         if cut.index <= self.node.store().cut().index {
             return None;
         }
         self.record.times = times;
+        self.record.chain = at.chain;
         self.record.checkpoint = Some(checkpoint);
         self.applied_bytes = self.applied_bytes.saturating_sub(bytes);
         self.node.mut_store().set_cut(cut);
@@ -321,7 +322,7 @@ impl Group {
     }
 
     pub(super) fn applied_index(&self) -> u64 {
-        self.applied
+        self.applied.index
     }
 
     fn is_alone(&self) -> bool {
@@ -329,13 +330,13 @@ impl Group {
     }
 
     fn is_caught_up(&self) -> bool {
-        self.node.raft.raft_log.committed <= self.applied + CAMPAIGN_GAP
+        self.node.raft.raft_log.committed <= self.applied.index + CAMPAIGN_GAP
     }
 
     /// A lone voter leads as soon as its state machine caught up.
     fn campaign_alone(&mut self) -> Result<()> {
         let idle = self.node.raft.state == StateRole::Follower;
-        if idle && self.is_alone() && self.node.raft.raft_log.committed == self.applied {
+        if idle && self.is_alone() && self.node.raft.raft_log.committed == self.applied.index {
             self.node.campaign().map_err(|source| Error::Raft { group: self.id, source })?;
             self.refresh();
         }
@@ -380,10 +381,10 @@ impl Group {
             let bytes = entries.iter().map(|entry| founding::log_bytes(&entry.data)).sum();
             self.unapplied.push_back((last.index, bytes));
         }
-        entries.into_iter().map(|entry| self.give_out_one(&entry)).collect()
+        entries.into_iter().map(|entry| self.give_out_one(entry)).collect()
     }
 
-    fn give_out_one(&mut self, entry: &Entry) -> Result<Committed> {
+    fn give_out_one(&mut self, entry: Entry) -> Result<Committed> {
         let envelope = envelope::decode(&entry.data)?;
         let before = self.given_out;
         self.given_out.take(Mark::of(&envelope));
@@ -398,7 +399,8 @@ impl Group {
             Envelope::Close { .. } => (closed, Body::Closed),
             Envelope::Ceiling { .. } | Envelope::Empty => (closed, Body::Empty),
         };
-        Ok(Committed { index: entry.index, term: entry.term, commit_time, closed, body })
+        let Entry { index, term, data, .. } = entry;
+        Ok(Committed { index, term, commit_time, closed, body, data })
     }
 
     fn out_of_order(&self, index: u64, commit_time: TimestampUs, before: LogTimes) -> Error {

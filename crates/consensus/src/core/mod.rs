@@ -24,7 +24,7 @@ mod times;
 mod view;
 
 pub use effects::{Effects, GroupStatus, Outgoing, Persist, ReadPoint, Refusal, Ticket};
-pub use founding::{checkpoint, founding};
+pub use founding::{Standing, checkpoint, founding, standing};
 pub use group::{CutPlace, Group};
 pub use leader::{Draft, ReadsDone};
 pub use reads::ReadBatch;

@@ -1,4 +1,7 @@
 //! An apply thread: owns the state machines of its groups, applies what is committed, answers who waits.
+//!
+//! It also computes the chain of each group: a hash over all bytes that are applied, for which the raft thread, which
+//! serves all groups, should not be held up.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,7 +16,7 @@ use super::{
     handle::Reply,
     health::Health,
 };
-use crate::{BoxError, Committed, Error, Result, StateMachine};
+use crate::{Applied, BoxError, Committed, Error, Result, StateMachine};
 
 /// Bytes of entries applied in one step of a state machine, unless a single job has more.
 const STEP_BYTES: usize = 16 * 1024 * 1024;
@@ -36,10 +39,16 @@ pub(super) enum Job {
 
 /// An apply thread.
 pub(super) struct Applier {
-    pub(super) machines: BTreeMap<GroupId, Box<dyn StateMachine>>,
+    pub(super) machines: BTreeMap<GroupId, Machine>,
     pub(super) jobs: Receiver<Job>,
     pub(super) mailbox: Sender<Event>,
     pub(super) health: Arc<Health>,
+}
+
+/// A state machine, and where it stands.
+pub(super) struct Machine {
+    pub(super) state: Box<dyn StateMachine>,
+    pub(super) applied: Applied,
 }
 
 /// What one step applies to one group.
@@ -77,7 +86,7 @@ impl Applier {
                 self.apply(group, step)?;
             }
             for group in checkpoints {
-                let begun = self.machine(group)?.checkpoint();
+                let begun = self.machine(group)?.state.checkpoint();
                 let rest = begun.map_err(|source| Error::StateMachine { group, source })?;
                 self.tell(Event::CheckpointBegun { group, rest: CheckpointRest(rest) });
             }
@@ -88,7 +97,10 @@ impl Applier {
     fn apply(&mut self, group: GroupId, step: Step) -> Result<()> {
         let Step { entries, mut waiters, bytes } = step;
         let failed = |source: BoxError| Error::StateMachine { group, source };
-        let replies = self.machine(group)?.apply(&entries).map_err(failed)?;
+        let machine = self.machine(group)?;
+        let reached = machine.applied.after(&entries);
+        let replies = machine.state.apply(&entries, reached).map_err(failed)?;
+        machine.applied = reached;
         if replies.len() != entries.len() {
             let (replies, entries) = (replies.len(), entries.len());
             return Err(failed(format!("it gave {replies} replies to {entries} entries").into()));
@@ -99,13 +111,11 @@ impl Applier {
                 waiter.reply.answer(Ok(reply));
             }
         }
-        if let Some(last) = entries.last() {
-            self.tell(Event::Applied { group, index: last.index, bytes });
-        }
+        self.tell(Event::Applied { group, reached, bytes });
         Ok(())
     }
 
-    fn machine(&mut self, group: GroupId) -> Result<&mut Box<dyn StateMachine>> {
+    fn machine(&mut self, group: GroupId) -> Result<&mut Machine> {
         self.machines.get_mut(&group).ok_or(Error::UnknownGroup { group })
     }
 

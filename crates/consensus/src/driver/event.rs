@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{budget::Permit, handle::Reply};
 use crate::{
-    Checkpointing, Error, Result,
+    Applied, Checkpointing, Error, Result,
     core::{Draft, GroupStatus, ReadPoint},
 };
 
@@ -85,10 +85,10 @@ pub(crate) enum Event {
     },
     /// The log writer made what it was given durable.
     Persisted,
-    /// An apply thread applied a group up to an index.
+    /// An apply thread applied a group up to a position.
     Applied {
         group: GroupId,
-        index: u64,
+        reached: Applied,
         bytes: usize,
     },
     /// An apply thread began the checkpoint of a group, at the state it last reported.

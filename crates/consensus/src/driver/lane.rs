@@ -16,7 +16,7 @@ use super::{
     event::{CheckpointRest, Close, Read, Responder, Waiter},
 };
 use crate::{
-    Committed, Error, Options, Result,
+    Applied, Committed, Error, Options, Result,
     core::{
         CutPlace, Draft, Effects, Group, GroupStatus, Outgoing, PeerMessage, Persist, ReadBatch, Refusal,
     },
@@ -146,21 +146,20 @@ impl Lane {
         Ok(())
     }
 
-    /// The state machine applied everything up to `index`.
-    pub(super) fn applied(&mut self, index: u64, bytes: usize) -> Result<()> {
+    /// The state machine applied everything up to a position.
+    pub(super) fn applied(&mut self, reached: Applied, bytes: usize) -> Result<()> {
         self.backlog_bytes = self.backlog_bytes.saturating_sub(bytes);
-        self.core.applied(index)
+        self.core.applied(reached)
     }
 
     /// The state machine began a checkpoint where it stands, which is what it last reported.
-    pub(super) fn checkpoint_begun(&mut self, rest: CheckpointRest, out: &mut Out) -> Result<()> {
-        self.cut.place = self.core.cut_place()?;
+    pub(super) fn checkpoint_begun(&mut self, rest: CheckpointRest, out: &mut Out) {
+        self.cut.place = self.core.cut_place();
         if self.cut.place.is_some() {
             out.checkpoints.push((self.id, rest));
         } else {
             self.cut.ended = true;
         }
-        Ok(())
     }
 
     /// The checkpoint is durable, or failed.

@@ -26,7 +26,7 @@ use lineate_storage::log::{LogBatch, RaftLog};
 use lineate_types::{GroupId, limits};
 
 use self::{
-    applier::{Applier, Job},
+    applier::{Applier, Job, Machine},
     budget::Budget,
     checkpointer::Checkpointer,
     event::Event,
@@ -104,7 +104,11 @@ impl Driver {
         let mut writer =
             Writer { log, jobs: write_jobs, mailbox: mailbox.clone(), health: Arc::clone(&health) };
         driver.spawn("raft-log", move || writer.run())?;
-        let appliers = driver.spawn_appliers(groups, &mailbox, &options)?;
+        let machines = groups
+            .into_iter()
+            .zip(cores.values())
+            .map(|((id, state), core)| (id, Machine { state, applied: core.position() }));
+        let appliers = driver.spawn_appliers(machines.collect(), &mailbox, &options)?;
         let (checkpoints, begun) = crossbeam_channel::unbounded();
         let mut checkpointer = Checkpointer { begun, mailbox: mailbox.clone(), health: Arc::clone(&health) };
         driver.spawn("raft-checkpoint", move || checkpointer.run())?;
@@ -160,7 +164,7 @@ impl Driver {
 
     fn spawn_appliers(
         &mut self,
-        groups: BTreeMap<GroupId, Box<dyn StateMachine>>,
+        groups: BTreeMap<GroupId, Machine>,
         mailbox: &Sender<Event>,
         options: &Options,
     ) -> Result<BTreeMap<GroupId, Sender<Job>>> {
@@ -221,7 +225,7 @@ fn found(log: &dyn RaftLog, groups: &BTreeMap<GroupId, Box<dyn StateMachine>>, v
     let mut batch = LogBatch::default();
     for (group, machine) in groups.iter().filter(|(group, _)| log.state(**group).is_none()) {
         let applied = machine.applied();
-        if applied != Applied::default() {
+        if applied != Applied::NOTHING {
             return Err(Error::CorruptLog {
                 group: *group,
                 found: format!("it is missing, and the state stands at index {}", applied.index),

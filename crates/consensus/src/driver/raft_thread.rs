@@ -136,15 +136,15 @@ impl RaftThread {
                     }
                 }
             }
-            Event::Applied { group, index, bytes } => {
+            Event::Applied { group, reached, bytes } => {
                 if let Some(lane) = self.touch(group) {
-                    lane.applied(index, bytes)?;
+                    lane.applied(reached, bytes)?;
                 }
             }
             Event::CheckpointBegun { group, rest } => {
                 self.state.touched.insert(group);
                 if let Some(lane) = self.lanes.get_mut(&group) {
-                    lane.checkpoint_begun(rest, &mut self.state.out)?;
+                    lane.checkpoint_begun(rest, &mut self.state.out);
                 }
             }
             Event::Checkpointed { group, outcome } => {

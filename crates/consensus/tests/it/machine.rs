@@ -14,23 +14,31 @@ use lineate_storage::blob::BlobInfo;
 use lineate_types::{Hash, TimestampUs};
 
 /// What a machine applied; the laws of the port are checked with every entry.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct History {
     pub(crate) applied: Applied,
     pub(crate) entries: Vec<Committed>,
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self { applied: Applied::NOTHING, entries: Vec::new() }
+    }
+}
+
 impl History {
-    pub(crate) fn apply(&mut self, entries: &[Committed]) -> Vec<Bytes> {
-        entries.iter().map(|entry| self.apply_one(entry)).collect()
+    pub(crate) fn apply(&mut self, entries: &[Committed], reached: Applied) -> Vec<Bytes> {
+        let replies = entries.iter().map(|entry| self.apply_one(entry)).collect();
+        let last = entries.last().expect("entries to apply");
+        assert_eq!((reached.index, reached.term), (last.index, last.term));
+        self.applied = reached;
+        replies
     }
 
     fn apply_one(&mut self, entry: &Committed) -> Bytes {
-        if self.applied != Applied::default() {
-            assert_eq!(entry.index, self.applied.index + 1, "entries come one after the other");
-            assert!(entry.term >= self.applied.term, "terms never fall");
-        }
         if let Some(last) = self.entries.last() {
+            assert_eq!(entry.index, last.index + 1, "entries come one after the other");
+            assert!(entry.term >= last.term, "terms never fall");
             assert!(entry.closed >= last.closed, "closed times never fall");
         }
         if matches!(entry.body, Body::Command(_)) {
@@ -40,7 +48,6 @@ impl History {
         } else {
             assert_eq!(entry.commit_time, entry.closed);
         }
-        self.applied = Applied { index: entry.index, term: entry.term };
         self.entries.push(entry.clone());
         match &entry.body {
             Body::Command(payload) => [&b"re:"[..], payload].concat().into(),
@@ -98,7 +105,7 @@ impl Machine {
 }
 
 impl StateMachine for Machine {
-    fn apply(&mut self, entries: &[Committed]) -> Result<Vec<Bytes>, BoxError> {
+    fn apply(&mut self, entries: &[Committed], reached: Applied) -> Result<Vec<Bytes>, BoxError> {
         let mut inside = self.0.lock().unwrap();
         match inside.trouble {
             Trouble::None | Trouble::CheckpointFails => {}
@@ -110,7 +117,7 @@ impl StateMachine for Machine {
             }
         }
         inside.batches += 1;
-        Ok(inside.history.apply(entries))
+        Ok(inside.history.apply(entries, reached))
     }
 
     fn applied(&self) -> Applied {

@@ -41,9 +41,11 @@ fn read(cluster: &mut Cluster) -> TimestampUs {
                 cluster.peers[0].log.append(&LogBatch::of(persist.batch)).unwrap();
                 cluster.peers[0].core.persisted(persist.number).unwrap();
             }
-            if let Some(last) = effects.apply.last() {
-                cluster.peers[0].history.apply(&effects.apply);
-                cluster.peers[0].core.applied(last.index).unwrap();
+            if !effects.apply.is_empty() {
+                let peer = &mut cluster.peers[0];
+                let reached = peer.core.position().after(&effects.apply);
+                peer.history.apply(&effects.apply, reached);
+                peer.core.applied(reached).unwrap();
             }
         }
     }
@@ -152,9 +154,11 @@ fn a_read_answered_late_stays_below_the_ceiling_that_a_crash_leaves_behind() {
                 cluster.peers[0].log.append(&LogBatch::of(persist.batch)).unwrap();
                 cluster.peers[0].core.persisted(persist.number).unwrap();
             }
-            if let Some(last) = effects.apply.last() {
-                cluster.peers[0].history.apply(&effects.apply);
-                cluster.peers[0].core.applied(last.index).unwrap();
+            if !effects.apply.is_empty() {
+                let peer = &mut cluster.peers[0];
+                let reached = peer.core.position().after(&effects.apply);
+                peer.history.apply(&effects.apply, reached);
+                peer.core.applied(reached).unwrap();
             }
         }
     };

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use lineate_consensus::Applied;
 use lineate_storage::{
     blob::{BlobFile, BlobInfo, BlobStore},
     kv::KvOp,
 };
 use lineate_types::{GroupId, Hash, Hasher, limits};
 
-use super::StoredPosition;
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"LINECKPT";
 /// The only version this code reads and writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const END: u8 = 0;
 const PUT: u8 = 1;
@@ -62,9 +62,10 @@ pub(super) fn header(group: GroupId) -> Vec<u8> {
 }
 
 /// What a checkpoint of so many changes ends with.
-pub(super) fn end(position: StoredPosition, changes: u64) -> Vec<u8> {
-    let numbers = [position.index, position.term, changes].map(u64::to_le_bytes);
-    [&[END][..], numbers.as_flattened()].concat()
+pub(super) fn end(position: Applied, changes: u64) -> Vec<u8> {
+    let Applied { index, term, chain } = position;
+    let [index, term, changes] = [index, term, changes].map(u64::to_le_bytes);
+    [&[END][..], &index, &term, chain.as_bytes(), &changes].concat()
 }
 
 /// Reads a checkpoint, piece by piece. What it gives is known to be right only when [`Reader::next`] has given the
@@ -80,7 +81,7 @@ pub(super) struct Reader {
 pub(super) enum Item {
     Change(KvOp),
     /// There is no more, all of it verified: the state stands here.
-    End(StoredPosition),
+    End(Applied),
 }
 
 impl Reader {
@@ -130,12 +131,14 @@ impl Reader {
     }
 
     fn end(&mut self) -> Result<Item> {
-        let [index, term, changes] = [self.input.u64()?, self.input.u64()?, self.input.u64()?];
+        let [index, term] = [self.input.u64()?, self.input.u64()?];
+        let chain = Hash::from_bytes(self.input.array()?);
+        let changes = self.input.u64()?;
         if changes != self.changes {
             return Err(damaged(format!("it holds {} changes and should hold {changes}", self.changes)));
         }
         self.input.check_end()?;
-        Ok(Item::End(StoredPosition { index, term }))
+        Ok(Item::End(Applied { index, term, chain }))
     }
 }
 
@@ -219,7 +222,7 @@ mod tests {
     use super::*;
 
     const GROUP: GroupId = GroupId(258);
-    const POSITION: StoredPosition = StoredPosition { index: 513, term: 3 };
+    const POSITION: Applied = Applied { index: 513, term: 3, chain: Hash::from_bytes([9; 32]) };
 
     fn encoded(changes: &[KvOp]) -> Vec<u8> {
         let mut body = Changes::default();
@@ -233,7 +236,7 @@ mod tests {
     }
 
     /// What is read from bytes that are stored under the name of other ones.
-    fn read(bytes: &[u8], hash: Hash) -> Result<(Vec<KvOp>, StoredPosition)> {
+    fn read(bytes: &[u8], hash: Hash) -> Result<(Vec<KvOp>, Applied)> {
         let blobs = MemBlobs::new();
         let stored = blobs.put(bytes)?;
         let mut input = Input::new(blobs.open(&stored.hash)?, BlobInfo { hash, bytes: stored.bytes });
@@ -255,7 +258,7 @@ mod tests {
             KvOp::Delete { key: vec![] },
         ]);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        expect!["4c494e45434b505401000000020100000103006b65790500000076616c756502000000010200000000000003000000000000000200000000000000"].assert_eq(&hex);
+        expect!["4c494e45434b505402000000020100000103006b65790500000076616c7565020000000102000000000000030000000000000009090909090909090909090909090909090909090909090909090909090909090200000000000000"].assert_eq(&hex);
     }
 
     #[test]
@@ -270,7 +273,7 @@ mod tests {
         };
         assert_eq!(refusal(&|_| {}, GROUP), None);
         assert!(refusal(&|_| {}, GroupId(1)).is_some_and(|error| error.contains("of group 258, not of 1")));
-        assert!(refusal(&|bytes| bytes[8] = 2, GROUP).is_some_and(|error| error.contains("version 2")));
+        assert!(refusal(&|bytes| bytes[8] = 1, GROUP).is_some_and(|error| error.contains("version 1")));
         assert!(refusal(&|bytes| bytes[0] = b'X', GROUP).is_some());
         let gone = Reader::open(&MemBlobs::new(), BlobInfo { hash: Hash::of(b""), bytes: 0 }, GROUP);
         assert!(gone.is_err());

@@ -1,7 +1,6 @@
 //! Making the stored state of a group again from the checkpoint its log names.
 
-use lineate_consensus::checkpoint;
-use lineate_state::codec;
+use lineate_consensus::{Standing, checkpoint, standing};
 use lineate_storage::{
     blob::{BlobInfo, BlobStore},
     kv::{KvBatch, KvOp, OrderedKv},
@@ -10,56 +9,70 @@ use lineate_storage::{
 use lineate_types::{ErrorKind, GroupId, HasKind, limits};
 
 use super::{
-    APPLIED,
+    APPLIED, encode_position,
     format::{Item, Reader},
     stored_position, tree_of,
 };
 use crate::{Error, Result};
 
-/// The index a log begins after; the entry there changes no state.
-const FOUNDING_INDEX: u64 = 1;
-
-/// Makes the stored state of a group again if the log can no longer bring it up to date, because it is missing, was
-/// moved aside, or stands before the cut.
+/// Makes the stored state of a group again unless its log goes on from it: where it is missing, was moved aside,
+/// stands before the cut, or was made by other entries than those of the log. The log decides: it is the authority.
 ///
 /// # Errors
-/// [`Error::Corrupt`] where the checkpoint is missing or damaged too.
-pub(crate) fn rebuild_if_behind(
+/// [`Error::Corrupt`] where the checkpoint is missing, damaged or of another log too, and where the state stands
+/// beyond the end of the log.
+pub(crate) fn rebuild_unless_it_fits(
     log: &dyn RaftLog,
     kv: &dyn OrderedKv,
     blobs: &dyn BlobStore,
     group: GroupId,
 ) -> Result<()> {
-    let cut = log.state(group).map_or(0, |state| state.cut.index);
-    let stored = stored_position(kv, &tree_of(group))?.index;
-    if stored >= cut || cut <= FOUNDING_INDEX {
+    if log.state(group).is_none() {
         return Ok(());
     }
-    let Some(blob) = checkpoint(log, group)? else { return Ok(()) };
-    tracing::warn!(%group, stored, cut, checkpoint = %blob.hash, "the state of a group is behind its log and is rebuilt");
-    rebuild(kv, blobs, group, blob, cut).map_err(|error| match error.kind() {
+    // A log of another format is met before a state of one.
+    let blob = checkpoint(log, group)?;
+    let stored = stored_position(kv, &tree_of(group))?;
+    let why = match standing(log, group, stored)? {
+        Standing::Fits => return Ok(()),
+        Standing::Behind { .. } => "it stands before the log begins",
+        Standing::Foreign => "other entries made it than the log holds",
+    };
+    let Some(blob) = blob else {
+        tracing::error!(%group, index = stored.index, why, "the state of a group is made again from its log");
+        return clear(kv, group);
+    };
+    tracing::warn!(
+        %group, index = stored.index, why, checkpoint = %blob.hash,
+        "the state of a group is made again from its checkpoint and its log"
+    );
+    rebuild(log, kv, blobs, group, blob).map_err(|error| match error.kind() {
         ErrorKind::Corrupt | ErrorKind::NotFound => Error::Corrupt(format!(
-            "the state of group {group} stands at entry {stored}, the log begins after {cut}, and checkpoint {} \
-             cannot be used: {error}; restore that blob or the store from a backup (a damaged state is kept in a \
-             `quarantine-` directory beside it)",
-            blob.hash
+            "the state of group {group} stands at entry {} and cannot be used: {why}; nor can checkpoint {}: {error}; \
+             restore that blob or the store from a backup (a damaged state is kept in a `quarantine-` directory \
+             beside it)",
+            stored.index, blob.hash
         )),
         _ => error,
     })
 }
 
+/// Nothing of what was there may come back after a crash and mix with what follows.
+fn clear(kv: &dyn OrderedKv, group: GroupId) -> Result<()> {
+    kv.drop_tree(&tree_of(group))?;
+    Ok(kv.sync()?)
+}
+
 fn rebuild(
+    log: &dyn RaftLog,
     kv: &dyn OrderedKv,
     blobs: &dyn BlobStore,
     group: GroupId,
     blob: BlobInfo,
-    cut: u64,
 ) -> Result<()> {
     let mut reader = Reader::open(blobs, blob, group)?;
     let tree = tree_of(group);
-    // Nothing of what was there may come back after a crash and mix with what follows.
-    kv.drop_tree(&tree)?;
-    kv.sync()?;
+    clear(kv, group)?;
     let (mut batch, mut bytes) = (KvBatch::new(), 0);
     let position = loop {
         match reader.next()? {
@@ -78,11 +91,20 @@ fn rebuild(
             bytes = 0;
         }
     };
-    if position.index < cut {
-        return Err(Error::Corrupt(format!("it stands at entry {}", position.index)));
+    match standing(log, group, position)? {
+        Standing::Fits => {}
+        Standing::Behind { cut } => {
+            let index = position.index;
+            return Err(Error::Corrupt(format!(
+                "it stands at entry {index}, and the log begins after {cut}"
+            )));
+        }
+        Standing::Foreign => {
+            return Err(Error::Corrupt("other entries made it than the log holds".to_owned()));
+        }
     }
     // Only now, when all of it is known to be right, the tree says where it stands.
-    batch.put(APPLIED, codec::encode(&position));
+    batch.put(APPLIED, encode_position(position));
     kv.apply(&tree, batch)?;
     Ok(kv.sync()?)
 }

@@ -8,8 +8,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use lineate_consensus::Checkpointing;
-use lineate_state::codec;
+use lineate_consensus::{Applied, Checkpointing};
 use lineate_storage::{
     Error as StorageError,
     blob::{BlobInfo, BlobStore, BlobWriter},
@@ -18,7 +17,7 @@ use lineate_storage::{
 use lineate_types::{GroupId, limits};
 
 use super::{
-    APPLIED, StoredPosition,
+    APPLIED, encode_position,
     format::{self, Changes},
     stored_position, tree_of,
 };
@@ -35,7 +34,7 @@ pub(crate) struct StoredTree {
 }
 
 struct Inside {
-    position: StoredPosition,
+    position: Applied,
     copy: Option<Copying>,
 }
 
@@ -51,7 +50,7 @@ struct Copying {
 /// A part of a copy, and the position it stands at if it is the last one.
 struct Part {
     changes: Changes,
-    end: Option<StoredPosition>,
+    end: Option<Applied>,
 }
 
 impl StoredTree {
@@ -67,7 +66,7 @@ impl StoredTree {
     }
 
     /// Where the stored state stands.
-    pub(crate) fn position(&self) -> StoredPosition {
+    pub(crate) fn position(&self) -> Applied {
         self.lock().position
     }
 
@@ -76,8 +75,8 @@ impl StoredTree {
     ///
     /// # Errors
     /// The store failed.
-    pub(crate) fn apply(&self, mut batch: KvBatch, position: StoredPosition) -> lineate_storage::Result<()> {
-        batch.put(APPLIED, codec::encode(&position));
+    pub(crate) fn apply(&self, mut batch: KvBatch, position: Applied) -> lineate_storage::Result<()> {
+        batch.put(APPLIED, encode_position(position));
         let is_full = |inside: &mut Inside| inside.copy.as_ref().is_some_and(Copying::is_full);
         let waited = self.taken.wait_while(self.lock(), is_full);
         let mut inside = waited.unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +95,7 @@ impl StoredTree {
     /// The store failed.
     pub(crate) fn checkpoint(
         self: &Arc<Self>,
-        seen: StoredPosition,
+        seen: Applied,
         blobs: &Arc<dyn BlobStore>,
     ) -> lineate_storage::Result<Checkpointing> {
         // Entries that change nothing were not stored so far. The log is to be cut behind them too.

@@ -3,19 +3,22 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use bytes::Bytes;
-use lineate_consensus::core::{Group, founding};
+use lineate_consensus::{
+    Body, Committed,
+    core::{Group, founding},
+};
 use lineate_storage::{
     blob::{BlobFault, BlobInfo, BlobStore, MemBlobs},
     kv::{KvBatch, KvFault, MemKv, OrderedKv},
     log::{GroupBatch, HardState, LogBatch, LogEntry, MemLog, RaftLog},
 };
-use lineate_types::GroupId;
+use lineate_types::{ErrorKind, GroupId, HasKind, TimestampUs};
 use proptest::prelude::*;
 
 use super::*;
@@ -40,8 +43,32 @@ fn content(kv: &dyn OrderedKv) -> Pairs {
     pairs
 }
 
-fn position(index: u64) -> StoredPosition {
-    StoredPosition { index, term: 1 }
+/// Entries of the longest log here.
+const ENTRIES: u64 = 100_000;
+
+/// The positions of logs whose entries have no bytes, from the founding on.
+static POSITIONS: LazyLock<Vec<Applied>> = LazyLock::new(|| positions(Bytes::new()));
+
+fn positions(data: Bytes) -> Vec<Applied> {
+    let founded = Arc::new(MemLog::new());
+    founded.append(&LogBatch::of(founding(GROUP, &[1]))).expect("appends");
+    let mut at = open(founded, Applied::NOTHING).position();
+    let mut positions = vec![at];
+    for index in 2..=ENTRIES {
+        let (commit_time, closed) = (TimestampUs::MIN, TimestampUs::MIN);
+        let body = Body::Empty;
+        at = at.after(&[Committed { index, term: 1, commit_time, closed, body, data: data.clone() }]);
+        positions.push(at);
+    }
+    positions
+}
+
+fn position(index: u64) -> Applied {
+    POSITIONS[index as usize - 1]
+}
+
+fn open(log: Arc<MemLog>, applied: Applied) -> Group {
+    Group::open(log, GROUP, 1, applied, &lineate_consensus::Options::default()).expect("opens")
 }
 
 fn change(tree: &StoredTree, index: u64, changes: &[(u16, Option<u8>)]) {
@@ -67,10 +94,8 @@ fn log_cut_at(cut: u64, last: u64, checkpoint: BlobInfo) -> MemLog {
         ..GroupBatch::new(GROUP)
     };
     log.append(&LogBatch::of(entries(2..=last))).expect("appends");
-    let applied = lineate_consensus::Applied { index: cut, term: 1 };
-    let options = lineate_consensus::Options::default();
-    let mut group = Group::open(log.clone(), GROUP, 1, applied, &options).expect("opens");
-    let place = group.cut_place().expect("is alone").expect("can be cut");
+    let mut group = open(log.clone(), position(cut));
+    let place = group.cut_place().expect("can be cut");
     log.append(&LogBatch::of(group.cut(place, checkpoint).expect("is cut"))).expect("appends");
     log.crash()
 }
@@ -113,9 +138,9 @@ fn a_checkpoint_written_while_the_tree_changes_holds_the_state_at_its_position()
             }
             writing.join().expect("no panic").expect("is written")
         });
-        let log = log_cut_at(2, 100_000, blob);
+        let log = log_cut_at(2, ENTRIES, blob);
         let fresh = MemKv::new();
-        rebuild_if_behind(&log, &fresh, blobs.as_ref(), GROUP).expect("rebuilds");
+        rebuild_unless_it_fits(&log, &fresh, blobs.as_ref(), GROUP).expect("rebuilds");
         let at = stored_position(&fresh, &tree_of(GROUP)).expect("stands somewhere").index;
         let states = states.into_inner().expect("locks");
         assert_eq!(content(&fresh), states[&at], "at {at} of {} states", states.len());
@@ -142,9 +167,10 @@ fn a_state_that_the_log_covers_is_left_as_it_is() {
     let log = log_cut_at(50, 60, blob);
     let before = content(&kv);
     blobs.delete(&blob.hash).expect("deletes");
-    rebuild_if_behind(&log, &kv, blobs.as_ref(), GROUP).expect("nothing to do");
+    rebuild_unless_it_fits(&log, &kv, blobs.as_ref(), GROUP).expect("nothing to do");
     assert_eq!(content(&kv), before);
-    rebuild_if_behind(&log, &MemKv::new(), blobs.as_ref(), GroupId(9)).expect("a group that is not there");
+    rebuild_unless_it_fits(&log, &MemKv::new(), blobs.as_ref(), GroupId(9))
+        .expect("a group that is not there");
 }
 
 proptest! {
@@ -159,22 +185,68 @@ proptest! {
         let mut kv = MemKv::new();
         if behind {
             let mut batch = KvBatch::new();
-            batch.put(*b"left over", *b"from long ago").put(APPLIED, codec::encode(&position(7)));
+            batch.put(*b"left over", *b"from long ago").put(APPLIED, encode_position(position(7)));
             kv.apply(&tree(), batch).expect("applies");
             kv.sync().expect("syncs");
         }
         if fault {
             kv.inject(vec![KvFault::None; calls].into_iter().chain([KvFault::Fails]));
         }
-        let first = rebuild_if_behind(&log, &kv, blobs.as_ref(), GROUP);
+        let first = rebuild_unless_it_fits(&log, &kv, blobs.as_ref(), GROUP);
         kv = kv.crash(keep);
         if first.is_ok() {
             prop_assert_eq!(stored_position(&kv, &tree()).ok(), Some(position(50)));
         }
-        rebuild_if_behind(&log, &kv, blobs.as_ref(), GROUP).expect("rebuilds");
+        rebuild_unless_it_fits(&log, &kv, blobs.as_ref(), GROUP).expect("rebuilds");
         prop_assert_eq!(stored_position(&kv, &tree()).ok(), Some(position(50)));
         prop_assert_eq!(content(&kv), content(&whole));
     }
+}
+
+/// A tree that says it stands where others made it.
+fn foreign(index: u64) -> MemKv {
+    let kv = MemKv::new();
+    let mut batch = KvBatch::new();
+    let elsewhere = positions(Bytes::from_static(&[1, 3, 0, 0, 0, 0, 0, 0, 0, 0]));
+    batch.put(*b"made", *b"by others").put(APPLIED, encode_position(elsewhere[index as usize - 1]));
+    kv.apply(&tree(), batch).expect("applies");
+    kv
+}
+
+#[test]
+fn a_state_that_other_entries_made_is_made_again_although_index_and_term_are_those_of_the_log() {
+    let (whole, blobs, blob) = checkpointed();
+    for at in [50, 55, 60] {
+        let (kv, log) = (foreign(at), log_cut_at(50, 60, blob));
+        rebuild_unless_it_fits(&log, &kv, blobs.as_ref(), GROUP).expect("rebuilds");
+        assert_eq!(stored_position(&kv, &tree()).expect("stands somewhere"), position(50));
+        assert_eq!(content(&kv), content(&whole));
+    }
+    // A log that was never cut makes it again alone.
+    let kv = foreign(55);
+    let log = MemLog::new();
+    log.append(&LogBatch::of(founding(GROUP, &[1]))).expect("appends");
+    let entry = |index| LogEntry { index, term: 1, payload: Bytes::new() };
+    let entries = GroupBatch { entries: (2..=60).map(entry).collect(), ..GroupBatch::new(GROUP) };
+    log.append(&LogBatch::of(entries)).expect("appends");
+    rebuild_unless_it_fits(&log, &kv, blobs.as_ref(), GROUP).expect("is cleared");
+    assert_eq!(stored_position(&kv, &tree()).expect("stands nowhere"), Applied::NOTHING);
+    assert_eq!((content(&kv), kv.unsynced()), (Pairs::new(), 0));
+}
+
+#[test]
+fn a_checkpoint_that_other_entries_made_is_refused() {
+    let kv: Arc<dyn OrderedKv> = Arc::new(foreign(50));
+    let tree = Arc::new(StoredTree::open(kv, GROUP).expect("opens"));
+    let blobs: Arc<dyn BlobStore> = Arc::new(MemBlobs::new());
+    let blob = tree.checkpoint(tree.position(), &blobs).expect("begins")().expect("is written");
+    let log = log_cut_at(50, 60, blob);
+    let kv = MemKv::new();
+    let error = rebuild_unless_it_fits(&log, &kv, blobs.as_ref(), GROUP).expect_err("is refused");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let text = error.to_string();
+    assert!(text.contains(&blob.hash.to_string()) && text.contains("other entries made it"), "{text}");
+    assert_eq!(stored_position(&kv, &tree_of(GROUP)).expect("stands nowhere"), Applied::NOTHING);
 }
 
 #[test]

@@ -187,3 +187,22 @@ async fn a_damaged_checkpoint_hurts_only_who_needs_it_and_is_named() {
     assert_eq!(answers(&node).await.0, expected);
     close(node).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_the_state_of_another_store_answers_from_its_own_log() {
+    let [own, other] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    for (path, pushes) in [(own.path(), 20), (other.path(), 5)] {
+        let node = make(path).await;
+        let view = view(&node);
+        for value in 0..pushes {
+            push(&node, &view, ids().iter().map(|id| line(id, value)).collect()).await;
+        }
+        close(node).await;
+    }
+    fs::rename(own.path().join("kv"), own.path().join("kv-of-its-own")).expect("renamed");
+    fs::rename(other.path().join("kv"), own.path().join("kv")).expect("renamed");
+    let node = open(own.path()).await;
+    let (found, check, _) = answers(&node).await;
+    assert_eq!((found, check.faults), (vec![Some(19); 40], Vec::new()));
+    close(node).await;
+}
