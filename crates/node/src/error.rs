@@ -1,6 +1,6 @@
 //! What can go wrong in a node.
 
-use lineate_types::{ErrorKind, HasKind};
+use lineate_types::{ErrorKind, HasKind, ShardId, WriterId};
 
 /// A node cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,19 @@ pub enum Error {
     /// A writer skipped sequences.
     #[error("{0}")]
     Conflict(String),
+    /// A writer is in its next epoch, and a shard may not know it. Nobody was told the epoch; opening the writer again
+    /// begins one more.
+    #[error(
+        "shard {shard} could not be told that writer {writer} begins an epoch; open the writer again: {source}"
+    )]
+    NotFenced {
+        /// The writer.
+        writer: WriterId,
+        /// The shard.
+        shard: ShardId,
+        /// Why it was not told.
+        source: Box<Error>,
+    },
     /// Stored bytes are not what was written.
     #[error("{0}")]
     Corrupt(String),
@@ -57,6 +70,7 @@ impl HasKind for Error {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::ResourceExhausted(_) => ErrorKind::ResourceExhausted,
             Self::Conflict(_) => ErrorKind::Conflict,
+            Self::NotFenced { source, .. } => source.kind(),
             Self::Corrupt(_) => ErrorKind::Corrupt,
             Self::Refused(error) => error.kind(),
             Self::State(error) => error.kind(),

@@ -1,6 +1,6 @@
 //! One process's share of a store: its Raft groups, and everything that takes long beside them.
 //!
-//! - writing: [`Node::apply`], [`Node::ingest`], [`Node::push`], [`Node::register_model`], [`Node::promote`];
+//! - writing: [`Node::apply`], [`Node::ingest`], [`Node::open_writer`], [`Node::push`], [`Node::register_model`], [`Node::promote`];
 //! - reading: [`Node::lookup`] (now), [`Node::snapshot`] (history), [`Node::meta`] (catalog and ledger);
 //! - in the background: sealing full runs, recording them, compacting, ending loads that were cut off, cutting logs
 //!   behind checkpoints of the state.
@@ -36,6 +36,7 @@ mod unsealed;
 mod uploads;
 mod verify;
 mod work;
+mod writers;
 
 pub use annotations::Annotations;
 pub use clock::SystemClock;

@@ -11,30 +11,12 @@ use lineate_segment::{
     intake::{Intake, encode_ipc},
     schema::{ViewSchema, encode_keys},
 };
-use lineate_state::{
-    meta::{MetaCommand, MetaReply},
-    shard::{ShardCommand, ShardReply, Write, Written},
-};
-use lineate_types::{Principal, ShardId, TimestampUs, ViewDefinition, WriterId, WriterPosition, limits};
+use lineate_state::shard::{ShardCommand, ShardReply, Write, Written};
+use lineate_types::{Principal, ShardId, ViewDefinition, WriterPosition, limits};
 
 use crate::{Error, Node, Result, api::ShardWrite};
 
 impl Node {
-    /// Issues an idempotent writer to a principal, or starts one again in its next epoch.
-    ///
-    /// # Errors
-    /// The writer is another principal's, or does not exist.
-    pub async fn open_writer(
-        &self,
-        principal: &Principal,
-        resume: Option<WriterId>,
-    ) -> Result<WriterPosition> {
-        match self.propose_meta(principal, MetaCommand::OpenWriter { resume }).await?.0 {
-            MetaReply::Writer { writer, epoch } => Ok(WriterPosition { writer, epoch, sequence: 0 }),
-            other => Err(Error::Internal(format!("unexpected reply {other:?}"))),
-        }
-    }
-
     /// Writes foreign rows of a view: atomic in each shard, not across shards. With a position, the same call
     /// again is answered as the first was. `first_row` is the number of rows the caller sent before these; it only
     /// serves messages.
@@ -83,7 +65,7 @@ impl Node {
         Ok(join_all(writes).await)
     }
 
-    async fn write(
+    pub(crate) async fn write(
         &self,
         principal: &Principal,
         view: &ViewDefinition,
@@ -124,46 +106,6 @@ impl Node {
             }
             reply => Ok(reply),
         }
-    }
-
-    /// Refuses a position of another principal, of an epoch that is over, or beyond a gap. Says when the writer was
-    /// opened in its epoch.
-    fn check_position(&self, principal: &Principal, position: WriterPosition) -> Result<TimestampUs> {
-        let WriterPosition { writer, epoch, sequence } = position;
-        let meta = self.meta().read();
-        let Some(state) = meta.writers().get(writer) else {
-            if meta.writers().was_issued(writer) {
-                return Err(Error::Conflict(format!(
-                    "writer {writer} gave way to {} opened after it, its epoch is over; open a new one",
-                    limits::WRITERS
-                )));
-            }
-            return Err(Error::NotFound(format!("writer {writer} was never issued; open a writer first")));
-        };
-        if state.principal != *principal {
-            return Err(Error::Conflict(format!("writer {writer} was issued to another principal")));
-        }
-        if state.epoch != epoch {
-            return Err(Error::Conflict(format!(
-                "writer {writer} is in epoch {}, this batch is of epoch {epoch}; open the writer again",
-                state.epoch
-            )));
-        }
-        let opened = state.opened;
-        drop(meta);
-        if sequence == 0 {
-            return Err(Error::Invalid("sequences of a writer begin with 1".into()));
-        }
-        let newest =
-            self.shard_ids().map(|shard| self.shard(shard).read().newest_sequence(writer, epoch)).max();
-        let newest = newest.unwrap_or(0);
-        if sequence > newest.saturating_add(limits::WRITER_WINDOW) {
-            return Err(Error::Conflict(format!(
-                "sequence {sequence} of writer {writer} leaves a gap: the newest here is {newest}, and at most {} may be under way",
-                limits::WRITER_WINDOW
-            )));
-        }
-        Ok(opened)
     }
 }
 

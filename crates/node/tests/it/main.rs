@@ -5,6 +5,7 @@ mod checkpoints;
 mod concurrent_lookups;
 mod contracts;
 mod cut_off;
+mod epochs;
 mod sealed_texts;
 mod store;
 mod unsealed;

@@ -46,6 +46,9 @@ pub enum ShardCommand {
     /// Forgets that a sealed run was still to be recorded in the ledger.
     #[n(7)]
     Recorded(#[n(0)] RunKey),
+    /// Ends the epochs of a writer below one. The same again, and one of an earlier epoch, changes nothing.
+    #[n(8)]
+    Fence(#[n(0)] Fence),
 }
 
 /// Rows of one view version, all of this shard.
@@ -73,6 +76,20 @@ impl Write {
         hasher.update(&history.0.to_be_bytes()).update(&self.rows);
         Hash::finish(&hasher)
     }
+}
+
+/// The epoch that a writer is in from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Fence {
+    /// The writer.
+    #[n(0)]
+    pub writer: WriterId,
+    /// The epoch; lower ones are over.
+    #[n(1)]
+    pub epoch: u32,
+    /// When the meta group opened the writer in this epoch.
+    #[n(2)]
+    pub opened: TimestampUs,
 }
 
 /// Names one run of a history.

@@ -19,7 +19,8 @@ use lineate_types::{HistoryId, ViewDefinition, ViewId, WriterId};
 
 use crate::{Error, LoadId, Position, Refusal, Result, codec};
 pub use command::{
-    Compact, Resolve, RunKey, Seal, SealNote, ShardCommand, ShardReply, ShardRequest, Stage, Write, Written,
+    Compact, Fence, Resolve, RunKey, Seal, SealNote, ShardCommand, ShardReply, ShardRequest, Stage, Write,
+    Written,
 };
 use history::StoredRows;
 pub use history::{History, SealedRun, StagedLoad, StreamRun};
@@ -57,6 +58,10 @@ impl ShardMachine {
             ShardCommand::Recorded(run) => {
                 self.notes.remove(&run);
                 batch.delete(layout::seal_note(run));
+                Ok(ShardReply::Done)
+            }
+            ShardCommand::Fence(fence) => {
+                self.writers.fence(fence, batch);
                 Ok(ShardReply::Done)
             }
         };

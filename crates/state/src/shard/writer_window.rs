@@ -75,7 +75,7 @@ impl WriterWindow {
     /// Looks a batch up.
     ///
     /// # Errors
-    /// Its epoch is over, its sequence carries another payload here, or it is older than the window.
+    /// Its epoch is over or not begun, its sequence carries another payload here, or it is older than the window.
     pub fn check(&self, position: WriterPosition, payload: &Hash) -> Result<Verdict, Error> {
         let WriterPosition { writer, epoch, sequence } = position;
         if epoch < self.floor.epoch {
@@ -85,7 +85,7 @@ impl WriterWindow {
             )));
         }
         if epoch > self.floor.epoch {
-            return Ok(Verdict::Fresh);
+            return Err(not_begun(position));
         }
         match self.remembered.get(&sequence) {
             Some(seen) if seen.payload == *payload => Ok(Verdict::Replayed(Written {
@@ -109,16 +109,18 @@ impl WriterWindow {
         self.remembered.keys().copied()
     }
 
+    /// Begins an epoch, opened at `opened`, if it is a later one, and says which sequences that makes it forget: all.
+    pub fn begin(&mut self, epoch: u32, opened: TimestampUs) -> Vec<u64> {
+        if epoch <= self.floor.epoch {
+            return Vec::new();
+        }
+        self.floor = WindowFloor { epoch, forgotten: 0, opened };
+        std::mem::take(&mut self.remembered).into_keys().collect()
+    }
+
     /// Remembers an applied batch of a writer opened at `opened`, and says which sequences that makes it forget.
     pub fn remember(&mut self, position: WriterPosition, opened: TimestampUs, batch: Remembered) -> Vec<u64> {
-        let mut forgotten = Vec::new();
-        if position.epoch > self.floor.epoch {
-            forgotten.extend(self.remembered.keys());
-            *self = Self {
-                floor: WindowFloor { epoch: position.epoch, forgotten: 0, opened },
-                remembered: BTreeMap::new(),
-            };
-        }
+        let mut forgotten = self.begin(position.epoch, opened);
         self.remembered.insert(position.sequence, batch);
         while self.remembered.len() as u64 > limits::WRITER_WINDOW {
             if let Some((sequence, _)) = self.remembered.pop_first() {
@@ -128,6 +130,12 @@ impl WriterWindow {
         }
         forgotten
     }
+}
+
+/// Only a fence begins an epoch after the first, and who opened the writer is told of it when every shard has it.
+pub(super) fn not_begun(position: WriterPosition) -> Error {
+    let WriterPosition { writer, epoch, .. } = position;
+    Error::Conflict(format!("epoch {epoch} of writer {writer} was not begun here; open the writer again"))
 }
 
 #[cfg(test)]
@@ -157,12 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_epoch_is_refused_and_a_new_one_starts_over() {
+    fn only_the_epoch_that_was_begun_is_taken_and_a_new_one_starts_over() {
         let mut window = WriterWindow::default();
         window.remember(at(2, 7), OPENED, batch(b"a", 10));
         assert!(matches!(window.check(at(1, 8), &Hash::of(b"b")), Err(Error::Conflict(_))));
+        assert!(matches!(window.check(at(3, 1), &Hash::of(b"c")), Err(Error::Conflict(_))));
+        assert_eq!(window.begin(3, OPENED), [7]);
         assert_eq!(window.check(at(3, 1), &Hash::of(b"c")).expect("new epoch"), Verdict::Fresh);
-        assert_eq!(window.remember(at(3, 1), OPENED, batch(b"c", 11)), [7]);
+        assert_eq!(window.remember(at(3, 1), OPENED, batch(b"c", 11)), [0; 0]);
         assert_eq!((window.newest(3), window.newest(2)), (1, 0));
     }
 

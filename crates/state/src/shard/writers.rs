@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - there are no more than [`limits::WRITERS`] windows, and each is stored as it is in memory;
-//! - a batch of a writer that gave way is refused, since whether it was applied is no longer known.
+//! - a batch of a writer that gave way is refused, since whether it was applied is no longer known;
+//! - a fence begins every epoch but the first: no batch of it is taken before, and none of an earlier one after.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +11,14 @@ use lineate_storage::kv::{KvBatch, OrderedKv};
 use lineate_types::{Hash, TimestampUs, WriterId, WriterPosition, limits};
 
 use super::{
-    Remembered, Verdict, WriterWindow,
+    Fence, Remembered, Verdict, WriterWindow,
     layout::{self, Numbers},
-    writer_window::WindowFloor,
+    writer_window::{WindowFloor, not_begun},
 };
 use crate::{Error, Result, codec, opening::Opening, scan::each};
+
+/// The epoch of a writer that was just issued. No fence begins it, since there is none before it.
+const FIRST_EPOCH: u32 = 1;
 
 /// The windows of a shard.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +51,7 @@ impl Writers {
     /// Looks a batch up, whose writer was opened at `opened`.
     ///
     /// # Errors
-    /// Its writer gave way, or what [`WriterWindow::check`] says.
+    /// Its writer gave way, its epoch was not begun, or what [`WriterWindow::check`] says.
     pub(super) fn check(
         &self,
         position: WriterPosition,
@@ -57,12 +61,13 @@ impl Writers {
         let WriterPosition { writer, .. } = position;
         match self.windows.get(&writer) {
             Some(window) => window.check(position, payload),
-            None if self.expired >= Some(Opening { commit_time: opened, writer }) => {
+            None if self.is_expired(Opening { commit_time: opened, writer }) => {
                 Err(Error::Conflict(format!(
                     "writer {writer} gave way to {} opened after it, its epoch is over; open a new one",
                     self.most
                 )))
             }
+            None if position.epoch > FIRST_EPOCH => Err(not_begun(position)),
             None => Ok(Verdict::Fresh),
         }
     }
@@ -76,11 +81,36 @@ impl Writers {
         batch: &mut KvBatch,
     ) {
         let WriterPosition { writer, epoch, sequence } = position;
-        let window = self.windows.entry(writer).or_default();
-        let before = window.floor();
         // Put before anything is deleted: a batch that many overtook may be the first that is forgotten.
         batch.put(layout::remembered(writer, epoch, sequence), codec::encode(&applied));
-        for forgotten in window.remember(position, opened, applied) {
+        self.change(writer, batch, |window| window.remember(position, opened, applied));
+    }
+
+    /// Ends the epochs of a writer below one; a writer that is not known here gets a window, so that batches of them
+    /// that come later are refused. Those of a writer that gave way are refused already.
+    pub(super) fn fence(&mut self, fence: Fence, batch: &mut KvBatch) {
+        let Fence { writer, epoch, opened } = fence;
+        let is_known = self.windows.contains_key(&writer);
+        if is_known || !self.is_expired(Opening { commit_time: opened, writer }) {
+            self.change(writer, batch, |window| window.begin(epoch, opened));
+        }
+    }
+
+    fn is_expired(&self, opening: Opening) -> bool {
+        self.expired >= Some(opening)
+    }
+
+    /// Changes the window of a writer, makes one if there is none, and stores what became of it; `change` says what
+    /// was forgotten.
+    fn change(
+        &mut self,
+        writer: WriterId,
+        batch: &mut KvBatch,
+        change: impl FnOnce(&mut WriterWindow) -> Vec<u64>,
+    ) {
+        let window = self.windows.entry(writer).or_default();
+        let before = window.floor();
+        for forgotten in change(window) {
             batch.delete(layout::remembered(writer, before.epoch, forgotten));
         }
         let floor = window.floor();
@@ -156,8 +186,10 @@ mod tests {
     enum Step {
         /// A new writer is opened.
         Open,
-        /// One of the openings so far: its writer is opened again.
+        /// One of the openings so far: its writer is opened again. Nobody is told until the fence was applied.
         Resume(prop::sample::Index),
+        /// The fence of one of the openings so far arrives in the shard, however late, maybe again.
+        Fence(prop::sample::Index),
         /// A batch under one of the openings so far arrives in the shard, however late.
         Send(prop::sample::Index, u64),
     }
@@ -167,9 +199,29 @@ mod tests {
         let step = prop_oneof![
             2 => Just(Step::Open),
             1 => opening().prop_map(Step::Resume),
+            2 => opening().prop_map(Step::Fence),
             5 => (opening(), 1..4_u64).prop_map(|(opening, sequence)| Step::Send(opening, sequence)),
         ];
         prop::collection::vec(step, 1..60)
+    }
+
+    #[test]
+    fn a_fence_refuses_what_is_below_it_also_of_a_writer_that_was_never_heard_of() {
+        let (mut shard, kv) = (Writers::default(), MemKv::new());
+        let at = |epoch| WriterPosition { writer: WriterId(7), epoch, sequence: 1 };
+        let payload = Hash::of(b"rows");
+        let fence = |shard: &mut Writers, epoch: u32| {
+            let mut batch = KvBatch::new();
+            let opened = TimestampUs(i64::from(epoch) * 10);
+            shard.fence(Fence { writer: WriterId(7), epoch, opened }, &mut batch);
+            kv.apply("shard", batch.clone()).expect("stores");
+            batch.is_empty()
+        };
+        assert!(!fence(&mut shard, 3));
+        assert!(fence(&mut shard, 3), "the same again changes nothing");
+        assert!(fence(&mut shard, 2), "one that was overtaken changes nothing");
+        assert!(matches!(shard.check(at(2), TimestampUs(20), &payload), Err(Error::Conflict(_))));
+        assert_eq!(shard.check(at(3), TimestampUs(30), &payload).expect("in its epoch"), Verdict::Fresh);
     }
 
     proptest! {
@@ -181,6 +233,7 @@ mod tests {
             let payload = Hash::of(b"rows");
             let mut openings: Vec<(WriterId, u32, TimestampUs)> = Vec::new();
             let mut applied: BTreeSet<WriterPosition> = BTreeSet::new();
+            let mut fenced: BTreeMap<WriterId, u32> = BTreeMap::new();
             for (now, step) in (1..).zip(steps) {
                 let now = TimestampUs(now);
                 let mut batch = KvBatch::new();
@@ -193,13 +246,23 @@ mod tests {
                         let opened = issued.open(Principal("p".into()), resume, now, &mut batch);
                         openings.extend(opened.ok().map(|(writer, epoch)| (writer, epoch, now)));
                     }
-                    Step::Send(_, _) if openings.is_empty() => {}
+                    Step::Fence(_) | Step::Send(_, _) if openings.is_empty() => {}
+                    Step::Fence(index) => {
+                        let (writer, epoch, opened) = *index.get(&openings);
+                        shard.fence(Fence { writer, epoch, opened }, &mut batch);
+                        let begun = fenced.entry(writer).or_default();
+                        *begun = epoch.max(*begun);
+                        kv.apply("shard", batch).expect("stores");
+                    }
                     Step::Send(index, sequence) => {
                         let (writer, epoch, opened) = *index.get(&openings);
                         let position = WriterPosition { writer, epoch, sequence };
                         let verdict = shard.check(position, opened, &payload);
-                        let may_write = issued.get(writer).is_some_and(|state| state.epoch == epoch);
+                        let begun = fenced.get(&writer).copied().unwrap_or(FIRST_EPOCH);
+                        let is_newest = issued.get(writer).is_some_and(|state| state.epoch == epoch);
+                        let may_write = is_newest && begun == epoch;
                         prop_assert!(verdict.is_ok() || !may_write, "{position:?}: {verdict:?}");
+                        prop_assert!(verdict.is_err() || begun == epoch, "{position:?}: {verdict:?}");
                         if let Ok(Verdict::Fresh) = verdict {
                             prop_assert!(applied.insert(position), "{position:?} is taken twice");
                             let remembered = Remembered { payload, commit_time: now, rows: 1 };

@@ -11,8 +11,8 @@ use lineate_state::{
         MetaReply, MetaRequest, Promote, RegisterModel, SourceDraft, SpineDraft,
     },
     shard::{
-        Compact, Resolve, RunKey, Seal, SealNote, ShardCommand, ShardReply, ShardRequest, Stage, Write,
-        Written,
+        Compact, Fence, Resolve, RunKey, Seal, SealNote, ShardCommand, ShardReply, ShardRequest, Stage,
+        Write, Written,
     },
 };
 use lineate_types::{
@@ -100,6 +100,7 @@ fn shard_commands() {
         ShardCommand::Resolve(Resolve { load, commit_time: None }),
         ShardCommand::Compact(Compact { history: HistoryId(2), inputs: vec![1, 2], output: segment() }),
         ShardCommand::Recorded(run),
+        ShardCommand::Fence(Fence { writer: WriterId(7), epoch: 2, opened: TimestampUs(8) }),
     ];
     let mut text = String::new();
     for command in commands {
@@ -125,6 +126,7 @@ fn shard_commands() {
         request 0182626d658205818109
         request 0182626d6582068183028201028e5820010101010101010101010101010101010101010101010101010101010101010119012c582002020202020202020202020202020202020202020202020202020202020202021828582003030303030303030303030303030303030303030303030303030303030303030205040107190384822009f6820080
         request 0182626d65820781820206
+        request 0182626d6582088183070208
         reply 01820080
         reply 01820181830102f4
         reply 0182028105
