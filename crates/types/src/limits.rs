@@ -108,6 +108,9 @@ pub const LOOKUP_LOADS: usize = 16;
 pub const LOAD_KEYS: usize = 1_024;
 /// Sequence numbers a writer's window remembers, per shard and epoch.
 pub const WRITER_WINDOW: u64 = 1_024;
+/// Sequence numbers that the windows of all writers remember together, per shard; of more, the writer whose newest was
+/// committed longest ago forgets all of its own.
+pub const WRITER_WINDOWS: usize = 65_536;
 /// Writers that may write; of more, the one opened longest ago gives way.
 pub const WRITERS: usize = 65_536;
 

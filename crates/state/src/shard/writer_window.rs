@@ -97,16 +97,28 @@ impl WriterWindow {
                 "writer {writer} sent sequence {sequence} before with another payload; a sequence names one batch for ever"
             ))),
             None if sequence <= self.floor.forgotten => Err(Error::Conflict(format!(
-                "sequence {sequence} of writer {writer} is older than the {} that are remembered; whether it was applied is no longer known",
-                limits::WRITER_WINDOW
+                "sequence {sequence} of writer {writer} is not remembered, only those after {} are; whether it was applied is no longer known",
+                self.floor.forgotten
             ))),
             None => Ok(Verdict::Fresh),
         }
     }
 
     /// The sequences remembered, ascending.
-    pub fn sequences(&self) -> impl Iterator<Item = u64> {
+    pub fn sequences(&self) -> impl ExactSizeIterator<Item = u64> {
         self.remembered.keys().copied()
+    }
+
+    /// The commit time of the greatest sequence remembered; none if none is.
+    pub fn last_used(&self) -> Option<TimestampUs> {
+        self.remembered.last_key_value().map(|(_, newest)| newest.commit_time)
+    }
+
+    /// Forgets every batch, but not which sequence was the newest: later ones are taken, no earlier one is. Says
+    /// which were forgotten.
+    pub fn forget(&mut self) -> Vec<u64> {
+        self.floor.forgotten = self.newest(self.floor.epoch);
+        std::mem::take(&mut self.remembered).into_keys().collect()
     }
 
     /// Begins an epoch, opened at `opened`, if it is a later one, and says which sequences that makes it forget: all.

@@ -1,7 +1,10 @@
-//! The windows of all writers that a shard heard of, bounded: the one opened longest ago gives way.
+//! The windows of all writers that a shard heard of, bounded: the one opened longest ago gives way, and the one
+//! used longest ago forgets what it remembers.
 //!
 //! Invariants:
 //! - there are no more than [`limits::WRITERS`] windows, and each is stored as it is in memory;
+//! - they remember no more than [`limits::WRITER_WINDOWS`] batches together, and never forget which was the newest of
+//!   an epoch: so nothing is taken twice, and who goes on is never refused;
 //! - a batch of a writer that gave way is refused, since whether it was applied is no longer known;
 //! - a fence begins every epoch but the first: no batch of it is taken before, and none of an earlier one after.
 
@@ -23,24 +26,41 @@ const FIRST_EPOCH: u32 = 1;
 /// The windows of a shard.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Writers {
-    /// How many there may be.
-    most: usize,
+    most: Most,
     windows: BTreeMap<WriterId, WriterWindow>,
     /// One for each of the windows.
     openings: BTreeSet<Opening>,
+    /// One for each of the windows that remember something: when they were used last.
+    uses: BTreeSet<(TimestampUs, WriterId)>,
+    /// How many batches all windows remember.
+    remembered: usize,
     /// The last opening that was given up; those before it are over too.
     expired: Option<Opening>,
 }
 
+/// How much there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Most {
+    windows: usize,
+    remembered: usize,
+}
+
 impl Default for Writers {
     fn default() -> Self {
-        Self::with_most(limits::WRITERS)
+        Self::with_most(Most { windows: limits::WRITERS, remembered: limits::WRITER_WINDOWS })
     }
 }
 
 impl Writers {
-    const fn with_most(most: usize) -> Self {
-        Self { most, windows: BTreeMap::new(), openings: BTreeSet::new(), expired: None }
+    const fn with_most(most: Most) -> Self {
+        Self {
+            most,
+            windows: BTreeMap::new(),
+            openings: BTreeSet::new(),
+            uses: BTreeSet::new(),
+            remembered: 0,
+            expired: None,
+        }
     }
 
     /// The greatest sequence seen of a writer in an epoch, 0 if none.
@@ -64,7 +84,7 @@ impl Writers {
             None if self.is_expired(Opening { commit_time: opened, writer }) => {
                 Err(Error::Conflict(format!(
                     "writer {writer} gave way to {} opened after it, its epoch is over; open a new one",
-                    self.most
+                    self.most.windows
                 )))
             }
             None if position.epoch > FIRST_EPOCH => Err(not_begun(position)),
@@ -100,38 +120,69 @@ impl Writers {
         self.expired >= Some(opening)
     }
 
-    /// Changes the window of a writer, makes one if there is none, and stores what became of it; `change` says what
-    /// was forgotten.
+    /// Changes the window of a writer, and makes room where there is too much then.
     fn change(
         &mut self,
         writer: WriterId,
         batch: &mut KvBatch,
         change: impl FnOnce(&mut WriterWindow) -> Vec<u64>,
     ) {
-        let window = self.windows.entry(writer).or_default();
+        self.change_one(writer, batch, change);
+        while self.windows.len() > self.most.windows
+            && let Some(oldest) = self.openings.first().copied()
+        {
+            self.expire(oldest, batch);
+        }
+        while self.remembered > self.most.remembered
+            && let Some((_, unused)) = self.uses.first().copied()
+        {
+            self.change_one(unused, batch, WriterWindow::forget);
+        }
+    }
+
+    /// Changes the window of a writer, makes one if there is none, and stores what became of it; `change` says what
+    /// was forgotten.
+    fn change_one(
+        &mut self,
+        writer: WriterId,
+        batch: &mut KvBatch,
+        change: impl FnOnce(&mut WriterWindow) -> Vec<u64>,
+    ) {
+        let mut window = self.take(writer);
         let before = window.floor();
-        for forgotten in change(window) {
+        for forgotten in change(&mut window) {
             batch.delete(layout::remembered(writer, before.epoch, forgotten));
         }
         let floor = window.floor();
         if floor != before {
             batch.put(layout::window_floor(writer), codec::encode(&floor));
         }
-        self.openings.remove(&Opening { commit_time: before.opened, writer });
-        self.openings.insert(Opening { commit_time: floor.opened, writer });
-        while self.windows.len() > self.most
-            && let Some(oldest) = self.openings.pop_first()
-        {
-            self.expire(oldest, batch);
+        self.insert(writer, window);
+    }
+
+    /// The window of a writer, an empty one if there is none, which is not counted any more.
+    fn take(&mut self, writer: WriterId) -> WriterWindow {
+        let Some(window) = self.windows.remove(&writer) else { return WriterWindow::default() };
+        self.openings.remove(&Opening { commit_time: window.floor().opened, writer });
+        if let Some(used) = window.last_used() {
+            self.uses.remove(&(used, writer));
         }
+        self.remembered -= window.sequences().len();
+        window
+    }
+
+    fn insert(&mut self, writer: WriterId, window: WriterWindow) {
+        self.openings.insert(Opening { commit_time: window.floor().opened, writer });
+        self.uses.extend(window.last_used().map(|used| (used, writer)));
+        self.remembered += window.sequences().len();
+        self.windows.insert(writer, window);
     }
 
     fn expire(&mut self, oldest: Opening, batch: &mut KvBatch) {
         let Opening { writer, .. } = oldest;
-        if let Some(window) = self.windows.remove(&writer) {
-            for sequence in window.sequences() {
-                batch.delete(layout::remembered(writer, window.floor().epoch, sequence));
-            }
+        let window = self.take(writer);
+        for sequence in window.sequences() {
+            batch.delete(layout::remembered(writer, window.floor().epoch, sequence));
         }
         batch.delete(layout::window_floor(writer));
         batch.put(layout::expired(), codec::encode(&oldest));
@@ -160,8 +211,7 @@ impl Writers {
         })?;
         for (writer, floor) in floors {
             let batches = remembered.remove(&writer).unwrap_or_default();
-            writers.openings.insert(Opening { commit_time: floor.opened, writer });
-            writers.windows.insert(writer, WriterWindow::restored(floor, batches));
+            writers.insert(writer, WriterWindow::restored(floor, batches));
         }
         each(kv, tree, layout::EXPIRED, |_, value| {
             writers.expired = Some(codec::decode("expired opening", value)?);
@@ -180,7 +230,7 @@ mod tests {
     use super::*;
     use crate::meta;
 
-    const MOST: usize = 3;
+    const MOST: Most = Most { windows: 3, remembered: 5 };
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -200,9 +250,33 @@ mod tests {
             2 => Just(Step::Open),
             1 => opening().prop_map(Step::Resume),
             2 => opening().prop_map(Step::Fence),
-            5 => (opening(), 1..4_u64).prop_map(|(opening, sequence)| Step::Send(opening, sequence)),
+            5 => (opening(), 1..7_u64).prop_map(|(opening, sequence)| Step::Send(opening, sequence)),
         ];
         prop::collection::vec(step, 1..60)
+    }
+
+    #[test]
+    fn of_too_many_batches_those_of_the_writer_used_longest_ago_are_forgotten_and_refused() {
+        let mut shard = Writers::with_most(MOST);
+        let payload = Hash::of(b"rows");
+        let mut send = |writer, sequence, now| {
+            let position = WriterPosition { writer: WriterId(writer), epoch: 1, sequence };
+            let verdict = shard.check(position, TimestampUs(0), &payload);
+            if let Ok(Verdict::Fresh) = verdict {
+                let applied = Remembered { payload, commit_time: TimestampUs(now), rows: 1 };
+                shard.remember(position, TimestampUs(0), applied, &mut KvBatch::new());
+            }
+            verdict.is_ok_and(|verdict| verdict == Verdict::Fresh)
+        };
+        for (now, (writer, sequence)) in (0..).zip([(1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1)]) {
+            assert!(send(writer, sequence, now));
+        }
+        let remembered =
+            |shard: &Writers, writer| shard.windows.get(&WriterId(writer)).map(|w| w.sequences().len());
+        assert!(!send(2, 1, 10), "it is not known any more");
+        assert!(send(2, 3, 11), "what comes after it is new");
+        assert!(!send(1, 1, 12), "a replay");
+        assert_eq!([1, 2, 3].map(|writer| remembered(&shard, writer)), [Some(3), Some(1), Some(1)]);
     }
 
     #[test]
@@ -227,7 +301,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_taken_twice_and_who_may_write_is_never_refused(steps in steps()) {
-            let mut issued = meta::Writers::with_most(MOST);
+            let mut issued = meta::Writers::with_most(MOST.windows);
             let mut shard = Writers::with_most(MOST);
             let kv = MemKv::new();
             let payload = Hash::of(b"rows");
@@ -260,8 +334,14 @@ mod tests {
                         let verdict = shard.check(position, opened, &payload);
                         let begun = fenced.get(&writer).copied().unwrap_or(FIRST_EPOCH);
                         let is_newest = issued.get(writer).is_some_and(|state| state.epoch == epoch);
-                        let may_write = is_newest && begun == epoch;
+                        let floor = shard.windows.get(&writer).map(WriterWindow::floor).unwrap_or_default();
+                        let may_write = is_newest && begun == epoch && sequence > floor.forgotten;
                         prop_assert!(verdict.is_ok() || !may_write, "{position:?}: {verdict:?}");
+                        if is_newest && begun == epoch {
+                            let of_epoch = applied.iter().filter(|at| (at.writer, at.epoch) == (writer, epoch));
+                            let newest = of_epoch.map(|at| at.sequence).max().unwrap_or(0);
+                            prop_assert_eq!(shard.newest(writer, epoch), newest, "of {:?}", position);
+                        }
                         prop_assert!(verdict.is_err() || begun == epoch, "{position:?}: {verdict:?}");
                         if let Ok(Verdict::Fresh) = verdict {
                             prop_assert!(applied.insert(position), "{position:?} is taken twice");
@@ -271,7 +351,7 @@ mod tests {
                         }
                     }
                 }
-                prop_assert!(shard.windows.len() <= MOST);
+                prop_assert!(shard.windows.len() <= MOST.windows && shard.remembered <= MOST.remembered);
                 prop_assert_eq!(shard.windows.len(), shard.openings.len());
                 let restored = Writers { most: MOST, ..Writers::restore(&kv, "shard").expect("restores") };
                 prop_assert_eq!(&restored, &shard);
