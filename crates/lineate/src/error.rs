@@ -48,6 +48,14 @@ pub(crate) enum Error {
         /// Why not.
         why: String,
     },
+    /// A node answered with a record that is not what it is named by, or that this release cannot read.
+    #[error("record {id} cannot be shown: {why}")]
+    Record {
+        /// The id it is named by.
+        id: String,
+        /// Why not.
+        why: String,
+    },
     /// Standard output is gone or full.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
@@ -107,6 +115,7 @@ impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Usage(_) | Self::Rows { .. } => ErrorKind::Invalid,
+            Self::Record { .. } => ErrorKind::Corrupt,
             Self::Client(error) | Self::Push { source: error, .. } => error.kind(),
             Self::Server(error) => error.kind(),
             Self::File { source, .. } | Self::Output(source) => match source.kind() {

@@ -3,11 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lineate_ledger::{
-    Record, Sealed,
-    graph::{At, Direction},
-    record::{Assertion, Role},
-};
+use lineate_ledger::{Sealed, graph::At, record::Assertion};
 use lineate_state::{
     catalog::{Change, ChangeKind, Note},
     meta::AssertionDraft,
@@ -127,12 +123,9 @@ impl Node {
         let newest = version(None).and_then(|node| node.version).unwrap_or(0);
         let mut made: BTreeMap<u64, (Hash, &Assertion)> = BTreeMap::new();
         for about in (1..=newest).filter_map(|number| version(Some(number))) {
-            for edge in ledger.graph().edges(about.id, Direction::Down, At::Newest) {
-                if let (Role::About, Some(Record::Assertion(assertion)), Some(entry)) =
-                    (edge.role, ledger.record(&edge.target), ledger.entry(&edge.target))
-                    && PREDICATES.contains(&assertion.predicate.as_str())
-                {
-                    made.insert(entry.seq, (edge.target, assertion));
+            for (entry, assertion) in ledger.assertions_about(&about.id) {
+                if PREDICATES.contains(&assertion.predicate.as_str()) {
+                    made.insert(entry.seq, (entry.record, assertion));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A walk as people and programs read it: a tree, JSON, DOT, PROV-JSON.
+//! A walk as people and programs read it: a tree, JSON, DOT, PROV-JSON; and all that one record says, as JSON.
 //!
 //! A page that is not the last says so in every format, and carries the cursor; rows that are not recorded yet stand
 //! beside their view. Titles are made of
@@ -9,12 +9,14 @@ mod beside;
 mod dot;
 mod json;
 mod prov;
+mod record;
 mod tree;
 
 pub use beside::{Beside, Note, Unsealed};
 pub use dot::dot;
 pub use json::json;
 pub use prov::prov_json;
+pub use record::{Known, record};
 pub use tree::tree;
 
 use std::fmt::Write;
@@ -25,7 +27,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A text on one line that no terminal takes for a command.
-fn on_one_line(text: &str) -> String {
+pub fn on_one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() || is_direction_override(character) {

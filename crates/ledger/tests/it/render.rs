@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use expect_test::expect;
 use lineate_ledger::{
     graph::{Direction, Trace, Walk},
-    render::{self, Beside, Unsealed},
+    record::Kind,
+    render::{self, Beside, Known, Unsealed},
 };
 use lineate_types::{Hash, limits};
+use proptest::prelude::*;
 
-use crate::{graph::Ledger, samples};
+use crate::{arbitrary, graph::Ledger, samples};
 
 fn told() -> Ledger {
     Ledger::with(&samples::story().into_iter().map(|(_, record)| record).collect::<Vec<_>>())
@@ -273,4 +275,49 @@ fn prov_json_uses_the_relations_of_prov() {
         hadMember 1
         specializationOf 2"#]]
     .assert_eq(&sections.join("\n"));
+}
+
+/// What is known of nothing but its id.
+const BY_ID: Known<'static> =
+    Known { text: &|sealed| sealed.to_string().into(), node: &|id| id.to_string().into() };
+
+#[test]
+fn a_record_is_shown_with_all_it_says() {
+    let story = samples::story();
+    let (_, seal) = story.iter().find(|(_, record)| record.kind() == Kind::Seal).expect("there");
+    expect![[r#"
+        {
+          "project": "flights",
+          "view": "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50",
+          "shard": 5,
+          "rows": 30,
+          "first_commit": "2013-06-01T12:00:00.000001Z",
+          "last_commit": "2013-06-01T12:00:00.000009Z",
+          "logical_hash": "b3:a9adee29ebf116a8f00a5d55e35c5192915b82819a2dd2985a759eff5c46d23f",
+          "physical_hash": "b3:b35f90583da9789a52be08ed70a29b125b7ed0fce8bd4e0883c14a3ec1a13b8a",
+          "writers": [
+            {
+              "writer": "w1",
+              "rows": 10
+            },
+            {
+              "writer": "w300",
+              "rows": 20
+            }
+          ]
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&render::record(seal, BY_ID)).expect("JSON"));
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_record_names_or_seals_is_left_out(record in arbitrary::record()) {
+        let shown = serde_json::to_string(&render::record(&record, BY_ID)).expect("JSON");
+        for edge in record.edges() {
+            prop_assert!(shown.contains(&edge.target.to_string()), "{edge:?}: {shown}");
+        }
+        for sealed in record.sealed() {
+            prop_assert!(shown.contains(&sealed.to_string()), "{sealed}: {shown}");
+        }
+    }
 }

@@ -30,15 +30,16 @@ impl Page {
     }
 
     /// Names and values below one another, the values aligned.
-    pub(crate) fn facts<Value: AsRef<str>>(
+    pub(crate) fn facts<Name: AsRef<str>, Value: AsRef<str>>(
         &mut self,
-        facts: impl IntoIterator<Item = (&'static str, Value)>,
+        facts: impl IntoIterator<Item = (Name, Value)>,
     ) {
         let facts: Vec<_> = facts.into_iter().filter(|(_, value)| !value.as_ref().is_empty()).collect();
-        let width = facts.iter().map(|(name, _)| measure_text_width(name)).max().unwrap_or(0);
+        let width = facts.iter().map(|(name, _)| measure_text_width(name.as_ref())).max().unwrap_or(0);
         for (name, value) in facts {
+            let (name, value) = (name.as_ref(), value.as_ref());
             let padding = " ".repeat(width - measure_text_width(name));
-            self.line(&format!("  {}{padding}  {}", style(name).dim(), value.as_ref()));
+            self.line(&format!("  {}{padding}  {value}", style(name).dim()));
         }
     }
 

@@ -17,14 +17,15 @@ pub(crate) enum Side {
 /// A table under construction.
 #[derive(Debug)]
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Side)>,
+    columns: Vec<(String, Side)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these columns.
-    pub(crate) fn new(columns: impl IntoIterator<Item = (&'static str, Side)>) -> Self {
-        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
+    pub(crate) fn new<Title: Into<String>>(columns: impl IntoIterator<Item = (Title, Side)>) -> Self {
+        let columns = columns.into_iter().map(|(title, side)| (title.into(), side));
+        Self { columns: columns.collect(), rows: Vec::new() }
     }
 
     /// Adds a row: a cell for each column; cells may be styled.

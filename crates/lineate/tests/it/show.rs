@@ -82,3 +82,74 @@ fn definitions_and_records_are_shown_with_the_ids_of_their_records() {
     let text = place.embedded(&["show", "view:v"]).text();
     assert!(text.contains("owner         one@example.com"), "{text}");
 }
+
+/// The field of a text that is kept.
+fn kept(value: &Value) -> &str {
+    assert_eq!(value["state"], "kept", "{value}");
+    value["text"].as_str().expect("text")
+}
+
+#[test]
+fn a_model_reads_back_all_that_was_recorded_of_it() {
+    let place = Place::new();
+    place.prepare();
+    place.json("dataset create delays --spine labels.csv --service delay_model");
+    let registered = place.json(
+        "model register late --dataset delays --artifact labels.csv --code abc --param trees=20 --metric auc=0.750",
+    );
+    place.json("model register late --dataset delays");
+    place.json("model promote late@v1 production");
+    place.json("model promote late@v2 production");
+    let shown = place.json("show model:late@v1");
+    assert_eq!(shown["id"], registered["record"]);
+    assert_eq!(shown["fields"]["artifact"]["physical_hash"], registered["artifact"]["hash"]);
+    let [run, evaluation] = shown["related"].as_array().expect("related").as_slice() else {
+        panic!("a run and its metrics: {shown}");
+    };
+    assert_eq!(kept(&run["fields"]["code"]), "abc");
+    assert_eq!(kept(&run["fields"]["parameters"]["trees"]), "20");
+    assert_eq!(run["fields"]["inputs"][0]["title"], "dataset:flights/delays@v1");
+    assert_eq!(evaluation["fields"]["metrics"], json!({"auc": "0.750"}));
+    let moved = |place: usize| {
+        let moved = &shown["promotions"][place];
+        (
+            moved["alias"].clone(),
+            moved["from"].clone(),
+            moved["to"].clone(),
+            kept(&moved["principal"]).len() > 2,
+        )
+    };
+    let (first, second) = (json!("model:flights/late@v1"), json!("model:flights/late@v2"));
+    assert_eq!(moved(0), (json!("production"), Value::Null, first.clone(), true));
+    assert_eq!(moved(1), (json!("production"), first, second, true));
+    assert_eq!(shown["aliases"], json!([]));
+    assert_eq!(place.json("show model:late")["aliases"], json!(["production"]));
+    let text = place.embedded(&["show", "model:late@v1"]).text();
+    for line in
+        ["code        abc", "parameters  trees=20", "metrics    auc=0.750", "production   late@v1   late@v2"]
+    {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn every_record_of_a_store_can_be_shown_at_a_checkpoint() {
+    let place = Place::new();
+    place.prepare();
+    place.json("dataset create delays --spine labels.csv --service delay_model");
+    place.json("model register late --dataset delays --metric auc=0.75");
+    place.json("model promote late@v1 production");
+    let walk = place.json("trace model:late --agents");
+    for node in walk["nodes"].as_array().expect("nodes") {
+        let shown = place.json(&format!("show {}", node["id"].as_str().expect("id")));
+        assert_eq!((&shown["title"], &shown["root"]), (&node["title"], &walk["root"]));
+        assert_eq!(shown["fields"].is_null(), node["kind"] == "agent", "{shown}");
+    }
+    let load = place.json("show load:l1");
+    assert_eq!(load["fields"]["rows"], 4);
+    let source = &load["related"][0]["fields"];
+    assert_eq!((kept(&source["path"]), &source["format"]), ("history.csv", &json!("csv")));
+    let text = place.embedded(&["show", "dataset:delays"]).text();
+    assert!(text.contains("weather__temp     float64"), "{text}");
+    assert!(text.contains("  at ledger size 9, root "), "{text}");
+}

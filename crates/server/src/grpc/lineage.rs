@@ -20,7 +20,7 @@ use lineate_types::{Hash, limits};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Service, blocking, verify,
+    Service, blocking, show, verify,
     work::{self, Events},
 };
 use crate::{Error, Result, app::App, reader};
@@ -35,7 +35,8 @@ impl Lineage for Service {
     }
 
     async fn show(&self, request: Request<ShowNodeRequest>) -> Result<Response<NodeDetail>, Status> {
-        Ok(Response::new(show(&self.0, &request.into_inner().node)?))
+        let (app, wanted) = (self.0.clone(), reader::node(&request.into_inner().node)?);
+        Ok(Response::new(blocking(move || show::node(&app, &wanted)).await?))
     }
 
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
@@ -115,26 +116,6 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
     })
 }
 
-fn show(app: &App, text: &str) -> Result<NodeDetail> {
-    let wanted = reader::node(text)?;
-    let (node, record) = {
-        let meta = app.node().meta().read();
-        let node = meta.ledger().graph().resolve(&wanted, None, At::Newest)?.clone();
-        let record = meta.ledger().record(&node.id).cloned();
-        (node, record)
-    };
-    let edges = record.iter().flat_map(Record::edges).map(|edge| Edge {
-        from: node.id.to_string(),
-        to: edge.target.to_string(),
-        role: edge.role.to_string(),
-    });
-    Ok(NodeDetail {
-        edges: edges.collect(),
-        record: record.as_ref().map(Record::encode).unwrap_or_default().into(),
-        node: Some(message(&node, note(app, node.id))),
-    })
-}
-
 fn diff(app: &App, request: &DiffRequest) -> Result<DiffReply> {
     let (left, right) = (reader::node(&request.left)?, reader::node(&request.right)?);
     let (diff, checkpoint) = {
@@ -161,7 +142,7 @@ fn diff(app: &App, request: &DiffRequest) -> Result<DiffReply> {
 }
 
 /// The text kept beside a record: the path of a source, the name of an agent, what an assertion says.
-fn note(app: &App, id: Hash) -> Option<String> {
+pub(super) fn note(app: &App, id: Hash) -> Option<String> {
     let sealed = match app.node().meta().read().ledger().record(&id) {
         Some(Record::Source(source)) => source.path,
         Some(Record::Assertion(assertion)) => assertion.value?,
@@ -202,7 +183,8 @@ fn edges(walk: &Walk) -> Vec<Edge> {
         .collect()
 }
 
-fn message(node: &graph::Node, note: Option<String>) -> Node {
+/// A node as a message.
+pub(super) fn message(node: &graph::Node, note: Option<String>) -> Node {
     Node {
         id: node.id.to_string(),
         kind: node.word().to_owned(),

@@ -7,6 +7,7 @@ mod lineage;
 mod models;
 pub(crate) mod online;
 pub(crate) mod push;
+mod show;
 mod store;
 mod verify;
 mod work;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lineate_ledger::{Entry, Graph, MerkleLog, Record, Sealed, record::Kind};
+use lineate_ledger::{
+    Entry, Graph, MerkleLog, Record, Sealed,
+    record::{Assertion, Kind},
+};
 use lineate_storage::kv::KvBatch;
 use lineate_types::{Hash, TimestampUs};
 use minicbor::{Decode, Encode, bytes::ByteVec};
@@ -18,6 +21,8 @@ pub struct LedgerState {
     entries: Vec<Entry>,
     records: Vec<Record>,
     by_id: BTreeMap<Hash, u64>,
+    /// By record: the sequence numbers of the assertions about it.
+    about: BTreeMap<Hash, Vec<u64>>,
 }
 
 /// A record with its entry, as it is stored: record bytes are kept verbatim.
@@ -50,6 +55,9 @@ impl LedgerState {
         self.graph.add(entry.seq, entry.commit_time, record)?;
         self.tree.append(&entry.encode());
         self.by_id.insert(entry.record, entry.seq);
+        if let Record::Assertion(assertion) = record {
+            self.about.entry(assertion.about).or_default().push(entry.seq);
+        }
         self.entries.push(entry);
         self.records.push(record.clone());
         Ok(())
@@ -85,6 +93,17 @@ impl LedgerState {
     pub fn record(&self, id: &Hash) -> Option<&Record> {
         let sequence = usize::try_from(*self.by_id.get(id)?).ok()?;
         self.records.get(sequence)
+    }
+
+    /// The assertions about a record with their entries, in log order.
+    pub fn assertions_about(&self, record: &Hash) -> impl Iterator<Item = (&Entry, &Assertion)> {
+        self.about.get(record).into_iter().flatten().filter_map(|sequence| {
+            let place = usize::try_from(*sequence).ok()?;
+            match (self.entries.get(place)?, self.records.get(place)?) {
+                (entry, Record::Assertion(assertion)) => Some((entry, assertion)),
+                _ => None,
+            }
+        })
     }
 
     /// The records, in log order.

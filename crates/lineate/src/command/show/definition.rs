@@ -1,57 +1,15 @@
-//! `lineate show`: what is defined, and what is recorded of any node.
+//! What is defined, as it is shown.
 
-use clap::Args;
-use lineate_client::{
-    Client,
-    v1::{
-        Annotations, CatalogListing, Column, Definition, Entity, NodeDetail, Service, View,
-        definition::Definition as Kind,
-    },
+use lineate_client::v1::{
+    Annotations, CatalogListing, Column, Definition, Entity, Service, View, definition::Definition as Kind,
 };
 use lineate_types::DurationUs;
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, diff};
-use crate::{
-    error::Error,
-    output::{
-        Output, Page, Report, number,
-        table::{Side, Table},
-    },
+use crate::output::{
+    Page, Report, number,
+    table::{Side, Table},
 };
-
-const EXAMPLES: &str = "\
-Examples:
-  lineate show                          everything that is defined
-  lineate show view:weather             keys, times, features, owner, record
-  lineate show service:delay_model@v2   its request columns and where each feature comes from
-  lineate show b3:6437b3ac3846…         any record: what it is and what it names";
-
-/// Shows what is defined, or what is recorded of one node.
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
-    /// view:, service: or entity:[PROJECT/]NAME[@vN]; any other node; all definitions if left out
-    #[arg(value_name = "NODE")]
-    node: Option<String>,
-}
-
-pub(crate) async fn run(
-    arguments: Arguments,
-    client: &Client,
-    output: &mut Output,
-) -> Result<Outcome, Error> {
-    match arguments.node {
-        None => output.report(&client.list_definitions("").await?)?,
-        Some(node) if is_definition(&node) => output.report(&client.describe(&node).await?)?,
-        Some(node) => output.report(&client.show_node(&node).await?)?,
-    }
-    Ok(Outcome::Done)
-}
-
-fn is_definition(node: &str) -> bool {
-    ["view:", "service:", "entity:"].iter().any(|kind| node.starts_with(kind))
-}
 
 impl Report for CatalogListing {
     fn text(&self, page: &mut Page) {
@@ -255,38 +213,6 @@ fn annotated(mut document: Value, beside: Option<&Annotations>) -> Value {
 
 fn column_documents(columns: &[Column]) -> Vec<Value> {
     columns.iter().map(|column| json!({"name": column.name, "type": column.r#type})).collect()
-}
-
-impl Report for NodeDetail {
-    fn text(&self, page: &mut Page) {
-        let Some(node) = &self.node else { return };
-        let rows = node.rows.map(|rows| number::counted(rows, "row")).unwrap_or_default();
-        page.title(&node.title, &rows);
-        page.facts([
-            ("note", node.note.clone().unwrap_or_default()),
-            ("recorded", format!("{} as entry {}", number::time(node.commit_time_us), node.sequence)),
-            ("record", node.id.clone()),
-        ]);
-        if self.edges.is_empty() {
-            return;
-        }
-        page.gap();
-        let mut table = Table::new([("NAMES", Side::Left), ("AS", Side::Left)]);
-        for edge in &self.edges {
-            table.row([edge.to.clone(), edge.role.clone()]);
-        }
-        page.table(&table);
-    }
-
-    fn json(&self) -> Value {
-        let node = self.node.clone().unwrap_or_default();
-        let edges: Vec<Value> =
-            self.edges.iter().map(|edge| json!({"to": edge.to, "role": edge.role})).collect();
-        let mut document = diff::node(&node);
-        document["edges"] = Value::Array(edges);
-        document["record"] = self.record.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
-        document
-    }
 }
 
 #[cfg(test)]
