@@ -52,21 +52,28 @@ def test_later_files_of_a_load_win_over_earlier_ones(place):
     ]
     assert sold(place, "both")["sales__sold"]["value"] == 3
     assert sold(place, "first")["sales__sold"]["value"] == 11
-    # The other order is another load, and then the last row of the other file wins.
-    assert not place.json("ingest", "sales", "two.csv", "one.ndjson")["already_loaded"]
+    # The other order is the same files: only where it is asked for, the last row of the other file wins.
+    other_order = ("ingest", "sales", "two.csv", "one.ndjson")
+    assert place.json(*other_order)["already_loaded"]
+    assert sold(place, "both")["sales__sold"]["value"] == 3
+    assert not place.json(*other_order, "--again")["already_loaded"]
     assert sold(place, "both")["sales__sold"]["value"] == 1
     sources = [node for node in place.json("trace", "view:sales", "--down")["nodes"] if node["kind"] == "load"]
     assert len(sources) == 3
 
 
-def test_the_same_file_twice_in_one_load_is_two_sources_or_refused(place):
+def test_files_that_are_there_are_skipped_and_the_others_loaded(place):
     stock.prepare(place)
-    place.write("twice.ndjson", stock.sale(sku="twice", sold=5))
-    run = place.run("ingest", "sales", "twice.ndjson", "twice.ndjson", "--format", "json")
-    if run.code == 0:
-        assert run.document()["rows"] == 2
-    else:
-        assert run.error()["kind"] == "invalid"
+    place.write("new.ndjson", stock.sale(sku="new", sold=5))
+    rows, first = place.rows(), place.json("ingest", "sales", "sale.ndjson")["record"]
+    report = place.json("ingest", "sales", "sale.ndjson", "new.ndjson", "new.ndjson")
+    assert not report["already_loaded"] and report["rows"] == 1 and place.rows() == rows + 1
+    assert [source["skipped"] for source in report["sources"]] == [True, False, True]
+    assert [source["record"] for source in report["sources"]] == [first, report["record"], report["record"]]
+    edges = place.json("trace", report["record"], "--up")["nodes"]
+    assert len([node for node in edges if node["kind"] == "source"]) == 1
+    text = place.run("ingest", "sales", "new.ndjson", "sale.ndjson").stdout
+    assert "nothing was done" in text and "--again" in text, text
     place.verified()
 
 

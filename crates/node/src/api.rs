@@ -56,7 +56,7 @@ pub struct LoadRequest {
     pub view: VersionedName,
     /// The files, in order.
     pub files: Vec<LoadFile>,
-    /// Whether to load files that were loaded before.
+    /// Whether to load files that were loaded before instead of skipping them.
     pub again: bool,
 }
 
@@ -88,9 +88,9 @@ pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 /// How a bulk load ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadReport {
-    /// The load; of an earlier one where nothing was to be done.
+    /// The load. Where nothing was to be done: of the earlier ones that brought the files, the last.
     pub load: LoadId,
-    /// Whether the same files had been loaded before and nothing was changed.
+    /// Whether every file had been loaded before and nothing was changed.
     pub already_loaded: bool,
     /// The view version.
     pub view: String,
@@ -98,7 +98,7 @@ pub struct LoadReport {
     pub commit_time: TimestampUs,
     /// The load's record.
     pub record: Hash,
-    /// Rows, tombstones included.
+    /// Rows loaded now, tombstones included.
     pub rows: u64,
     /// Tombstones among them.
     pub tombstones: u64,
@@ -110,7 +110,7 @@ pub struct LoadReport {
     pub files: Vec<LoadedFile>,
 }
 
-/// A file that was loaded.
+/// A file that a load was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedFile {
     /// Its path, as the caller knows it.
@@ -119,8 +119,14 @@ pub struct LoadedFile {
     pub hash: Hash,
     /// `parquet`, `csv`, `ndjson` or `arrow`.
     pub format: &'static str,
-    /// Its rows.
+    /// The rows it brought.
     pub rows: u64,
+    /// Whether its bytes were there already, by an earlier load or an earlier file of this one.
+    pub skipped: bool,
+    /// The commit time of its rows.
+    pub commit_time: TimestampUs,
+    /// The record of the load that brought it.
+    pub record: Hash,
 }
 
 /// What became of the rows of one shard in a pushed batch: atomic in the shard.

@@ -10,7 +10,7 @@ use lineate_segment::{
 };
 use lineate_state::{
     LoadId,
-    meta::{BeginLoad, CommitLoad, LoadOutcome, LoadedSegment, MetaCommand, MetaReply, SourceDraft},
+    meta::{BeginLoad, CommitLoad, LoadedSegment, MetaCommand, MetaReply, SourceDraft},
     shard::{Resolve, ShardCommand, ShardReply, Stage},
 };
 use lineate_types::{
@@ -20,6 +20,7 @@ use lineate_types::{
 use crate::{
     Caller, Error, Node, Result,
     api::{LoadReport, LoadRequest, LoadedFile, OnProgress, Progress},
+    load_report::Brought,
     maintenance::PAUSE,
     shard_writer::{SegmentsByShard, ShardWriter},
     uploads::Upload,
@@ -29,7 +30,7 @@ use crate::{
 const COMMIT_ATTEMPTS: usize = 100;
 
 /// A file on its way in.
-struct Source {
+pub(crate) struct Source {
     path: String,
     upload: Arc<Upload>,
     format: &'static str,
@@ -66,7 +67,8 @@ enum LoadEnd {
 }
 
 impl Node {
-    /// Loads files into a view, all or nothing. Files that were loaded before change nothing, unless asked for.
+    /// Loads files into a view, all or nothing. Files whose bytes are in the view's history are skipped, unless asked
+    /// for again.
     ///
     /// A caller who goes away before the commit aborts the load.
     ///
@@ -102,20 +104,28 @@ impl Node {
             sources: sources.iter().zip(sealed_paths).map(|(source, path)| source.draft(path)).collect(),
             again: request.again,
         };
-        caller.check()?;
-        let load = match self.propose_meta(principal, MetaCommand::BeginLoad(begin)).await?.0 {
-            MetaReply::LoadBegun { load } => load,
-            MetaReply::AlreadyLoaded { load } => return self.report_loaded(load, &view, &sources),
-            other => return Err(Error::Internal(format!("unexpected reply {other:?}"))),
-        };
-        let loading = Loading { principal, load, view: &view, caller };
-        let mut segments = SegmentsByShard::new();
-        let result = self.run_load(&loading, &sources, progress, &mut segments).await;
-        if !matches!(result, Ok(LoadReport { already_loaded: false, .. })) {
-            let end = LoadEnd::BrokenOff { segments };
-            self.finish_load(LoadRest { principal: principal.clone(), load, end }).await;
+        // Each round but the last leaves a file that another load brought meanwhile: so they end.
+        loop {
+            caller.check()?;
+            let (load, skipped) =
+                match self.propose_meta(principal, MetaCommand::BeginLoad(begin.clone())).await?.0 {
+                    MetaReply::LoadBegun { load, skipped } => (load, skipped),
+                    MetaReply::AlreadyLoaded { loads } => {
+                        return self.report_loaded(&loads, &view, &sources);
+                    }
+                    other => return Err(Error::Internal(format!("unexpected reply {other:?}"))),
+                };
+            let loading = Loading { principal, load, view: &view, caller };
+            let mut segments = SegmentsByShard::new();
+            let result = self.run_load(&loading, &sources, &skipped, progress, &mut segments).await;
+            if !matches!(result, Ok(Some(_))) {
+                let end = LoadEnd::BrokenOff { segments };
+                self.finish_load(LoadRest { principal: principal.clone(), load, end }).await;
+            }
+            if let Some(report) = result? {
+                return Ok(report);
+            }
         }
-        result
     }
 
     async fn take_sources(&self, request: &LoadRequest) -> Result<Vec<Source>> {
@@ -138,33 +148,39 @@ impl Node {
         Ok(sources)
     }
 
-    /// Runs a load that has begun; `made` are the segments that were written, whatever became of them.
+    /// Runs a load that has begun; `made` are the segments that were written, whatever became of them. Gives nothing
+    /// where another load brought one of its files first.
     async fn run_load(
         &self,
         loading: &Loading<'_>,
         sources: &[Source],
+        skipped: &[Option<LoadId>],
         progress: &OnProgress,
         made: &mut SegmentsByShard,
-    ) -> Result<LoadReport> {
+    ) -> Result<Option<LoadReport>> {
         let Loading { load, view, caller, .. } = *loading;
+        let origins = self.origins(load, skipped)?;
+        let read = sources.iter().zip(skipped).filter(|(_, skipped)| skipped.is_none());
+        let read: Vec<&Source> = read.map(|(source, _)| source).collect();
         let _blobs = self.blob_use().hold().await;
-        let (segments, source_rows) = self.write_segments(loading, sources, progress.clone()).await?;
+        let (segments, source_rows) = self.write_segments(loading, &read, progress.clone()).await?;
         made.clone_from(&segments);
         let written = Written { segments, source_rows: source_rows? };
         caller.check()?;
         progress(Progress { phase: "committing", done: 0, total: None, unit: "" });
         let floor = self.stage(loading, &written).await?;
         caller.check()?;
-        let (commit_time, record) = match self.commit(loading, floor, &written).await? {
-            Ended::Committed { commit_time, record } => (commit_time, record),
-            Ended::LoadedBy(other) => return self.report_loaded(other, view, sources),
+        let Some((commit_time, record)) = self.commit(loading, floor, &written).await? else {
+            return Ok(None);
         };
         // It is there whatever happens from here on: reads that meet its stages ask the meta group.
         let shards = written.segments.keys().copied().collect();
         let end = LoadEnd::Committed { shards, commit_time };
         self.finish_load(LoadRest { principal: loading.principal.clone(), load, end }).await;
         let segments = || written.segments.values().flatten();
-        Ok(LoadReport {
+        let rows = read.iter().zip(&written.source_rows).map(|(source, rows)| (source.hash(), *rows));
+        let own = Brought { load, commit_time, record, rows: rows.collect() };
+        Ok(Some(LoadReport {
             load,
             already_loaded: false,
             view: view.to_string(),
@@ -174,19 +190,15 @@ impl Node {
             tombstones: segments().map(|segment| segment.tombstones).sum(),
             segment_bytes: segments().map(|segment| segment.segment_bytes + segment.key_index_bytes).sum(),
             segments: segments().count() as u64,
-            files: sources
-                .iter()
-                .zip(&written.source_rows)
-                .map(|(source, rows)| source.report(*rows))
-                .collect(),
-        })
+            files: sources.iter().zip(&origins).map(|(source, origin)| origin.report(source, &own)).collect(),
+        }))
     }
 
     /// The segments of all rows by shard, and the rows of each source; or the segments written until it failed.
     async fn write_segments(
         &self,
         loading: &Loading<'_>,
-        sources: &[Source],
+        sources: &[&Source],
         progress: OnProgress,
     ) -> Result<(SegmentsByShard, Result<Vec<u64>>)> {
         let (view, caller) = (loading.view.clone(), loading.caller.clone());
@@ -215,7 +227,13 @@ impl Node {
         Ok(floors.into_iter().max().unwrap_or(TimestampUs::MIN))
     }
 
-    async fn commit(&self, loading: &Loading<'_>, floor: TimestampUs, written: &Written) -> Result<Ended> {
+    /// The commit time and the record; nothing where another load brought one of the files first.
+    async fn commit(
+        &self,
+        loading: &Loading<'_>,
+        floor: TimestampUs,
+        written: &Written,
+    ) -> Result<Option<(TimestampUs, Hash)>> {
         let mut hasher = Hasher::new_derive_key("lineate 2026 load logical hash v1");
         let mut segments = Vec::new();
         let mut tombstones = 0;
@@ -239,9 +257,9 @@ impl Node {
             let reply = self.propose_meta(loading.principal, MetaCommand::CommitLoad(commit.clone())).await;
             match reply {
                 Ok((MetaReply::LoadCommitted { commit_time, record }, _)) => {
-                    return Ok(Ended::Committed { commit_time, record });
+                    return Ok(Some((commit_time, record)));
                 }
-                Ok((MetaReply::AlreadyLoaded { load }, _)) => return Ok(Ended::LoadedBy(load)),
+                Ok((MetaReply::LoadOvertaken, _)) => return Ok(None),
                 Ok((other, _)) => return Err(Error::Internal(format!("unexpected reply {other:?}"))),
                 // The shards' clocks are ahead of the meta group's by the commands they took in a burst.
                 Err(error) if error.kind() == ErrorKind::Conflict && attempt < COMMIT_ATTEMPTS => {
@@ -323,25 +341,6 @@ impl Node {
         );
         Ok(())
     }
-
-    fn report_loaded(&self, load: LoadId, view: &ViewDefinition, sources: &[Source]) -> Result<LoadReport> {
-        let outcome = self.meta().read().load(load).map(|state| state.outcome);
-        let Some(LoadOutcome::Committed { commit_time, record, rows }) = outcome else {
-            return Err(Error::Internal(format!("load {load} is not committed")));
-        };
-        Ok(LoadReport {
-            load,
-            already_loaded: true,
-            view: view.to_string(),
-            commit_time,
-            record,
-            rows,
-            tombstones: 0,
-            segment_bytes: 0,
-            segments: 0,
-            files: sources.iter().map(|source| source.report(0)).collect(),
-        })
-    }
 }
 
 /// Gives all rows of the files to a writer, and lets it write them. Gives the rows of each file.
@@ -378,24 +377,28 @@ fn fill(
     Ok(source_rows)
 }
 
-/// How a commit ended.
-enum Ended {
-    Committed {
-        commit_time: TimestampUs,
-        record: Hash,
-    },
-    /// Another load of the same files committed first.
-    LoadedBy(LoadId),
-}
-
 impl Source {
     fn draft(&self, path: Hash) -> SourceDraft {
         let info = self.upload.info;
         SourceDraft { physical: info.hash, bytes: info.bytes, format: self.format.into(), path }
     }
 
-    fn report(&self, rows: u64) -> LoadedFile {
-        LoadedFile { path: self.path.clone(), hash: self.upload.info.hash, format: self.format, rows }
+    /// The BLAKE3 of its bytes.
+    fn hash(&self) -> Hash {
+        self.upload.info.hash
+    }
+
+    /// What is said of it, where such a load brought it.
+    pub(crate) fn report(&self, brought: &Brought, skipped: bool) -> LoadedFile {
+        LoadedFile {
+            path: self.path.clone(),
+            hash: self.hash(),
+            format: self.format,
+            rows: brought.rows.get(&self.hash()).copied().unwrap_or_default(),
+            skipped,
+            commit_time: brought.commit_time,
+            record: brought.record,
+        }
     }
 }
 

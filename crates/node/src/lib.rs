@@ -20,6 +20,7 @@ mod clock;
 mod definitions;
 mod error;
 mod ingest;
+mod load_report;
 mod log_space;
 mod maintenance;
 mod models;

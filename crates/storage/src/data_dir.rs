@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{Error, Result};
 
 /// The only version this code reads and writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAGIC: &str = "lineate store";
 const LOCK: &str = "LOCK";
 const FORMAT: &str = "FORMAT";

@@ -27,7 +27,8 @@ Examples:
 
 Columns are matched by name: the view's keys, its event time, its created time if it has one, every \
 feature, and optionally the boolean `__deleted`, which ends a key. Rows may come in any order and late. \
-A row whose created time is null is known from its commit. The same files into the same view again change nothing, and that is said.";
+A row whose created time is null is known from its commit. A file whose bytes are in the view already is skipped, \
+and that is said: so `ingest weather 2013/*.csv` loads what is new.";
 
 /// Loads files into a feature view, all or nothing.
 ///
@@ -42,7 +43,7 @@ pub(crate) struct Arguments {
     /// Files, in the order in which their rows count: of rows with equal times the last wins
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Load files again that were loaded into this view before
+    /// Load files that were loaded into this view before once more, instead of skipping them
     #[arg(long)]
     again: bool,
 }
@@ -90,10 +91,13 @@ impl Report for Loaded {
         if report.already_loaded {
             page.verdict(true, &format!("{} holds these files already", report.view), "nothing was done");
             page.facts([
-                ("rows", number::count(report.rows)),
+                ("rows", number::count(report.sources.iter().map(|source| source.rows).sum())),
                 ("loaded", number::time(report.commit_time_us)),
                 ("record", report.record.clone()),
             ]);
+            if report.sources.len() > 1 {
+                self.files(page);
+            }
             page.note("use --again to load them once more");
             return;
         }
@@ -111,22 +115,14 @@ impl Report for Loaded {
             ("committed", number::time(report.commit_time_us)),
             ("record", report.record.clone()),
         ]);
-        let mut table = Table::new([
-            ("FILE", Side::Left),
-            ("FORMAT", Side::Left),
-            ("ROWS", Side::Right),
-            ("CONTENT", Side::Left),
-        ]);
-        for source in &report.sources {
-            table.row([
-                source.name.clone(),
-                source.format.clone(),
-                number::count(source.rows),
-                number::short_hash(&source.hash),
-            ]);
+        self.files(page);
+        let skipped = report.sources.iter().filter(|source| source.skipped).count();
+        if skipped > 0 {
+            let of = number::counted(report.sources.len() as u64, "file");
+            page.note(&format!(
+                "{skipped} of {of} skipped: their bytes are in the view; use --again to load them once more"
+            ));
         }
-        page.gap();
-        page.table(&table);
     }
 
     fn json(&self) -> Value {
@@ -140,6 +136,9 @@ impl Report for Loaded {
                     "format": source.format,
                     "rows": source.rows,
                     "hash": source.hash,
+                    "skipped": source.skipped,
+                    "commit_time": number::time_or_null(source.commit_time_us),
+                    "record": number::text_or_null(&source.record),
                 })
             })
             .collect();
@@ -155,6 +154,42 @@ impl Report for Loaded {
             "record": number::text_or_null(&report.record),
             "sources": sources,
         })
+    }
+}
+
+impl Loaded {
+    /// Each file, and, where some were skipped, how it is there.
+    fn files(&self, page: &mut Page) {
+        let sources = &self.report.sources;
+        let any_skipped = sources.iter().any(|source| source.skipped);
+        let mut columns = vec![
+            ("FILE", Side::Left),
+            ("FORMAT", Side::Left),
+            ("ROWS", Side::Right),
+            ("CONTENT", Side::Left),
+        ];
+        if any_skipped {
+            columns.push(("LOADED", Side::Left));
+        }
+        let mut table = Table::new(columns);
+        for source in sources {
+            let mut cells = vec![
+                source.name.clone(),
+                source.format.clone(),
+                number::count(source.rows),
+                number::short_hash(&source.hash),
+            ];
+            if any_skipped {
+                cells.push(match (source.skipped, source.record == self.report.record) {
+                    (false, _) => "now".to_owned(),
+                    (true, true) if !self.report.already_loaded => "now, given twice".to_owned(),
+                    (true, _) => number::time(source.commit_time_us),
+                });
+            }
+            table.row(cells);
+        }
+        page.gap();
+        page.table(&table);
     }
 }
 
@@ -182,6 +217,8 @@ mod tests {
                 hash: "b3:6437b3ac38465133ffb6".into(),
                 rows: 26_115,
                 format: "parquet".into(),
+                record: "b3:11".into(),
+                ..Default::default()
             }],
             ..Default::default()
         };
@@ -189,6 +226,14 @@ mod tests {
         let mut loaded = Loaded { report, elapsed: Duration::from_millis(500) };
         loaded.text(&mut page);
         page.gap();
+        let mut other = loaded.report.sources[0].clone();
+        (other.name, other.rows, other.skipped) = ("2012.csv".into(), 4, true);
+        (other.commit_time_us, other.record) = (1_338_552_000_000_000, "b3:10".into());
+        loaded.report.sources.push(other);
+        loaded.text(&mut page);
+        page.gap();
+        loaded.report.sources.pop();
+        loaded.report.sources[0].skipped = true;
         loaded.report.already_loaded = true;
         loaded.text(&mut page);
         expect![[r#"
@@ -199,6 +244,16 @@ mod tests {
 
               FILE                  FORMAT      ROWS   CONTENT
               weather_log.parquet   parquet   26,115   b3:6437b3ac3846
+
+            ✓ 26,115 rows into weather@v1  500.0 ms · 52,230 rows/s
+              segments   16 · 488.3 KiB
+              committed  2013-06-01T12:00:00.000000Z
+              record     b3:11
+
+              FILE                  FORMAT      ROWS   CONTENT           LOADED
+              weather_log.parquet   parquet   26,115   b3:6437b3ac3846   now
+              2012.csv              parquet        4   b3:6437b3ac3846   2012-06-01T12:00:00.000000Z
+              1 of 2 files skipped: their bytes are in the view; use --again to load them once more
 
             ✓ weather@v1 holds these files already  nothing was done
               rows    26,115

@@ -7,5 +7,6 @@ mod contracts;
 mod cut_off;
 mod epochs;
 mod sealed_texts;
+mod shared_files;
 mod store;
 mod unsealed;

@@ -51,9 +51,7 @@ impl Store for Service {
             &self.0,
             |progress| async move {
                 let report = app.node().ingest(app.principal(), request, progress).await?;
-                if !report.already_loaded {
-                    app.metrics().rows_written(report.rows);
-                }
+                app.metrics().rows_written(report.rows);
                 Ok(report)
             },
             |progress| IngestEvent { event: Some(Event::Progress(progress)) },
@@ -135,6 +133,9 @@ fn message(report: LoadReport) -> v1::LoadReport {
                 hash: file.hash.to_string(),
                 rows: file.rows,
                 format: file.format.to_owned(),
+                skipped: file.skipped,
+                commit_time_us: file.commit_time.0,
+                record: file.record.to_string(),
             })
             .collect(),
         segments: report.segments,

@@ -129,7 +129,7 @@ pub struct BeginLoad {
     /// The files, in order.
     #[n(1)]
     pub sources: Vec<SourceDraft>,
-    /// Whether to load files that were loaded before.
+    /// Whether to load files that the view's history holds already, and files given twice, instead of skipping them.
     #[n(2)]
     pub again: bool,
 }
@@ -325,13 +325,17 @@ pub enum MetaReply {
         /// The load.
         #[n(0)]
         load: LoadId,
+        /// Of each file asked for, in order: the load that brings it, where this one does not read it. That is an
+        /// earlier load, or this one, where the same bytes come before.
+        #[n(1)]
+        skipped: Vec<Option<LoadId>>,
     },
-    /// The same files are in the view already.
+    /// Every file is in the view already.
     #[n(4)]
     AlreadyLoaded {
-        /// The load that brought them.
+        /// Of each file asked for, in order: the load that brought it.
         #[n(0)]
-        load: LoadId,
+        loads: Vec<LoadId>,
     },
     /// The load is committed.
     #[n(5)]
@@ -353,4 +357,7 @@ pub enum MetaReply {
         #[n(1)]
         record: Hash,
     },
+    /// The load cannot commit: another one brought one of its files since it began.
+    #[n(7)]
+    LoadOvertaken,
 }

@@ -24,7 +24,7 @@ pub struct LoadState {
     /// The history they belong to.
     #[n(1)]
     pub history: HistoryId,
-    /// The files, in order.
+    /// Its files, in order: those asked for without the ones that it skips.
     #[n(2)]
     pub sources: Vec<SourceDraft>,
     /// Whether it may load files that were loaded before.
@@ -67,28 +67,51 @@ impl MetaMachine {
             hint: String::new(),
         })?;
         let history = view.history;
-        if !begin.again
-            && let Some(load) = self.loaded_before(history, &begin.sources)
-        {
-            return Ok(MetaReply::AlreadyLoaded { load });
-        }
         let load = LoadId(self.loads.keys().next_back().map_or(1, |last| last.0 + 1));
         let BeginLoad { view, sources, again } = begin;
-        let state = LoadState { view, history, sources, again, outcome: LoadOutcome::Pending };
-        batch.put(layout::load(load), codec::encode(&state));
-        self.loads.insert(load, state);
-        Ok(MetaReply::LoadBegun { load })
+        let skipped = match again {
+            true => vec![None; sources.len()],
+            false => self.skipped(load, history, &sources),
+        };
+        if let Some(loads) = skipped.iter().copied().collect::<Option<Vec<_>>>() {
+            return Ok(MetaReply::AlreadyLoaded { loads });
+        }
+        let own = sources.into_iter().zip(&skipped).filter(|(_, skipped)| skipped.is_none());
+        let sources = own.map(|(source, _)| source).collect();
+        self.put_load(
+            load,
+            LoadState { view, history, sources, again, outcome: LoadOutcome::Pending },
+            batch,
+        );
+        Ok(MetaReply::LoadBegun { load, skipped })
     }
 
-    /// A committed load of the same files, in the same order, into the same history.
-    fn loaded_before(&self, history: HistoryId, sources: &[SourceDraft]) -> Option<LoadId> {
-        let same_files = |state: &LoadState| {
-            let theirs = state.sources.iter().map(|source| source.physical);
-            state.history == history && theirs.eq(sources.iter().map(|source| source.physical))
+    /// Of each file of a load: the load that brought it into the history before; the load itself, where an earlier
+    /// one of its files has the same bytes.
+    fn skipped(&self, load: LoadId, history: HistoryId, sources: &[SourceDraft]) -> Vec<Option<LoadId>> {
+        let mut own = BTreeSet::new();
+        let of_source = |source: &SourceDraft| {
+            let repeated = || (!own.insert(source.physical)).then_some(load);
+            self.loaded_files.get(&(history, source.physical)).copied().or_else(repeated)
         };
-        let mut committed =
-            self.loads.iter().filter(|(_, state)| matches!(state.outcome, LoadOutcome::Committed { .. }));
-        committed.find(|(_, state)| same_files(state)).map(|(load, _)| *load)
+        sources.iter().map(of_source).collect()
+    }
+
+    fn put_load(&mut self, load: LoadId, state: LoadState, batch: &mut KvBatch) {
+        batch.put(layout::load(load), codec::encode(&state));
+        self.insert_load(load, state);
+    }
+
+    /// Takes the state of a load, also one read back. Of loads that brought the same file, the first begun counts,
+    /// in whatever order they are taken.
+    pub(super) fn insert_load(&mut self, load: LoadId, state: LoadState) {
+        if matches!(state.outcome, LoadOutcome::Committed { .. }) {
+            for source in &state.sources {
+                let first = self.loaded_files.entry((state.history, source.physical)).or_insert(load);
+                *first = load.min(*first);
+            }
+        }
+        self.loads.insert(load, state);
     }
 
     pub(super) fn commit_load(
@@ -112,17 +135,16 @@ impl MetaMachine {
                 commit.load, commit.floor, at.commit_time
             )));
         }
-        if !state.again
-            && let Some(load) = self.loaded_before(state.history, &state.sources)
-        {
-            return Ok(MetaReply::AlreadyLoaded { load });
+        let is_there =
+            |source: &SourceDraft| self.loaded_files.contains_key(&(state.history, source.physical));
+        if !state.again && state.sources.iter().any(is_there) {
+            return Ok(MetaReply::LoadOvertaken);
         }
         let rows = commit.segments.iter().map(|segment| segment.rows).sum();
         let record = self.load_record(at, agent, &commit, &state, rows, batch)?;
         let commit_time = at.commit_time;
         state.outcome = LoadOutcome::Committed { commit_time, record, rows };
-        batch.put(layout::load(commit.load), codec::encode(&state));
-        self.loads.insert(commit.load, state);
+        self.put_load(commit.load, state, batch);
         Ok(MetaReply::LoadCommitted { commit_time, record })
     }
 
@@ -186,8 +208,7 @@ impl MetaMachine {
             return Ok(MetaReply::LoadCommitted { commit_time, record });
         }
         state.outcome = LoadOutcome::Aborted;
-        batch.put(layout::load(load), codec::encode(&state));
-        self.loads.insert(load, state);
+        self.put_load(load, state, batch);
         Ok(MetaReply::Done)
     }
 

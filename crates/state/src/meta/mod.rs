@@ -35,6 +35,8 @@ pub struct MetaMachine {
     view_records: BTreeMap<ViewId, Hash>,
     writers: Writers,
     loads: BTreeMap<LoadId, LoadState>,
+    /// By history and the hash of a file's bytes: the first load that brought it. Derived from `loads`.
+    loaded_files: BTreeMap<(HistoryId, Hash), LoadId>,
     /// By shard, history and run: the record of a sealed run and its least commit time.
     seals: BTreeMap<(u16, HistoryId, u64), (Hash, TimestampUs)>,
     datasets: BTreeMap<(Name, Name), Vec<DatasetState>>,

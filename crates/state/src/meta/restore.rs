@@ -18,7 +18,7 @@ impl MetaMachine {
         machine.restore_ledger(kv, tree)?;
         machine.writers = Writers::restore(kv, tree)?;
         each(kv, tree, layout::LOAD, |key, value| {
-            machine.loads.insert(LoadId(layout::read_number(key)?), codec::decode("load", value)?);
+            machine.insert_load(LoadId(layout::read_number(key)?), codec::decode("load", value)?);
             Ok(())
         })?;
         each(kv, tree, layout::SEAL, |key, value| {

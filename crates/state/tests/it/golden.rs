@@ -205,10 +205,11 @@ fn meta_commands() {
     for reply in [
         MetaReply::Done,
         MetaReply::Writer { writer: WriterId(7), epoch: 2 },
-        MetaReply::LoadBegun { load: LoadId(9) },
-        MetaReply::AlreadyLoaded { load: LoadId(8) },
+        MetaReply::LoadBegun { load: LoadId(9), skipped: vec![None, Some(LoadId(8))] },
+        MetaReply::AlreadyLoaded { loads: vec![LoadId(8)] },
         MetaReply::LoadCommitted { commit_time: TimestampUs(5), record: hash(15) },
         MetaReply::Versioned { version: 2, record: hash(16) },
+        MetaReply::LoadOvertaken,
     ] {
         text += &line("reply", &reply);
     }
@@ -224,9 +225,10 @@ fn meta_commands() {
         request 0183626d6558200e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e820881846170616d016a70726f64756374696f6e
         reply 01820080
         reply 018202820702
-        reply 0182038109
-        reply 0182048108
+        reply 018203820982f608
+        reply 018204818108
         reply 018205820558200f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
         reply 018206820258201010101010101010101010101010101010101010101010101010101010101010
+        reply 01820780
     "#]].assert_eq(&text);
 }

@@ -3,5 +3,6 @@
 mod contracts;
 mod golden;
 mod inputs;
+mod loads;
 mod plans;
 mod replay;

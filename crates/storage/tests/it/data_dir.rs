@@ -32,7 +32,7 @@ fn a_store_is_made_once_and_keeps_its_shards_and_its_id() {
     }
     expect![[r"
         lineate store
-        format 1
+        format 2
         shards 4
         id 01234567-89ab-cdef-0123-456789abcdef
     "]]
@@ -147,17 +147,21 @@ fn a_format_file_that_cannot_be_read_is_refused() {
         String::new(),
         "something else\n".to_owned(),
         "lineate store\nformat x\n".to_owned(),
-        format!("lineate store\nformat 1\nshards 0\nid {id}\n"),
-        "lineate store\nformat 1\nshards 4\nid x\n".to_owned(),
-        format!("lineate store\nformat 1\nshards 4\nid {id}\nmore\n"),
+        format!("lineate store\nformat 2\nshards 0\nid {id}\n"),
+        "lineate store\nformat 2\nshards 4\nid x\n".to_owned(),
+        format!("lineate store\nformat 2\nshards 4\nid {id}\nmore\n"),
     ] {
         fs::write(path.join("FORMAT"), &text).expect("writes");
         assert!(matches!(error(&path, CREATE), Error::Corrupt { .. }), "{text:?}");
     }
     fs::write(path.join("FORMAT"), [0xff, 0xfe]).expect("writes");
     assert!(matches!(error(&path, CREATE), Error::Corrupt { .. }));
-    fs::write(path.join("FORMAT"), "lineate store\nformat 2\nanything\n").expect("writes");
-    assert!(matches!(error(&path, CREATE), Error::Version { found: 2, known: 1, .. }));
+    for version in [1, 99] {
+        fs::write(path.join("FORMAT"), format!("lineate store\nformat {version}\nanything\n"))
+            .expect("writes");
+        let refused = error(&path, CREATE);
+        assert!(matches!(refused, Error::Version { found, known: 2, .. } if found == version), "{refused}");
+    }
 }
 
 #[test]
