@@ -99,9 +99,10 @@ impl Node {
         Ok(node)
     }
 
-    /// A time at which a group can be read; the node's clock is there from then on.
-    pub(crate) async fn read_point(&self, group: GroupId) -> Result<TimestampUs> {
-        let point = self.consensus().read(group).await?;
+    /// A time at which a group can be read, at or above the one wanted unless commands that are being written keep it
+    /// before that; the node's clock is there from then on.
+    pub(crate) async fn read_point(&self, group: GroupId, wanted: TimestampUs) -> Result<TimestampUs> {
+        let point = self.consensus().read_again(group, wanted).await?;
         self.inner.clock.observe(point.as_of);
         Ok(point.as_of)
     }
@@ -112,7 +113,7 @@ impl Node {
         let groups = [GroupId::META].into_iter().chain(self.shard_ids().map(ShardId::group));
         for group in groups {
             let mut attempt = 1;
-            while let Err(error) = self.read_point(group).await {
+            while let Err(error) = self.read_point(group, TimestampUs::MIN).await {
                 if error.kind() != ErrorKind::Unavailable || attempt == CATCH_UP_ATTEMPTS {
                     return Err(error);
                 }

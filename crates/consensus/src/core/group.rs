@@ -325,7 +325,7 @@ impl Group {
         self.applied.index
     }
 
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.record.voters == [self.peer]
     }
 

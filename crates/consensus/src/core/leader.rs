@@ -70,7 +70,7 @@ impl Group {
         if let Err(refusal) = self.check_leads() {
             return Ok(Err((refusal, draft)));
         }
-        self.staged.used = Some(now);
+        self.note_used(now);
         match self.times.stamp(now) {
             Stamp::Wait { until } => Ok(Err((Refusal::Wait { until }, draft))),
             Stamp::Exhausted => Err(Error::CorruptLog {
@@ -108,7 +108,7 @@ impl Group {
         if !self.node.raft.commit_to_current_term() {
             return Err(Refusal::NotYet);
         }
-        self.staged.used = Some(now);
+        self.note_used(now);
         let mut at_least = 0;
         if !settle {
             if let Some(at) = self.times.ceiling_for_read(now) {
@@ -174,12 +174,17 @@ impl Group {
         self.node.step(message).map_err(|source| Error::Raft { group: self.id, source })
     }
 
-    fn check_leads(&self) -> std::result::Result<(), Refusal> {
+    pub(super) fn check_leads(&self) -> std::result::Result<(), Refusal> {
         // While it hands its leadership over, a leader proposes nothing.
         if self.leads() && self.node.raft.lead_transferee.is_none() {
             return Ok(());
         }
         Err(Refusal::NotLeader { leader: self.leader().filter(|leader| *leader != self.peer) })
+    }
+
+    /// Takes note that times are in use.
+    pub(super) fn note_used(&mut self, now: TimestampUs) {
+        self.staged.used = Some(now);
     }
 
     fn is_warm(&self, now: TimestampUs, warm: DurationUs) -> bool {

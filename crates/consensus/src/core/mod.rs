@@ -7,6 +7,9 @@
 //! 3. call [`Group::persisted`], then send what it returns;
 //! 4. apply [`Effects::apply`] in order and call [`Group::applied`].
 //!
+//! Between two of these rounds a [`ReadGrant`] may be out, and reads be answered with it alone; whoever holds it gives
+//! it back before the next.
+//!
 //! It need not wait for one step to begin another ready: steps 2 and 4 may lag behind. Reading the log is the
 //! only I/O here, through [`RaftLog`](lineate_storage::log::RaftLog), and only for entries that are neither
 //! new nor unapplied.
@@ -16,6 +19,7 @@
 
 mod effects;
 mod founding;
+mod grant;
 mod group;
 mod journal;
 mod leader;
@@ -25,6 +29,7 @@ mod view;
 
 pub use effects::{Effects, GroupStatus, Outgoing, Persist, ReadPoint, Refusal, Ticket};
 pub use founding::{Standing, checkpoint, founding, standing};
+pub use grant::ReadGrant;
 pub use group::{CutPlace, Group};
 pub use leader::{Draft, ReadsDone};
 pub use reads::ReadBatch;

@@ -1,7 +1,8 @@
 //! Linearizable reads on their way: asked for, confirmed by a quorum, applied.
 //!
 //! Each batch of reads has a context of its own, never reused in a process: a read is never joined to a batch
-//! whose heartbeats are already sent. Deliberately absent: leases; a read costs a round to a quorum.
+//! whose heartbeats are already sent. Deliberately absent: leases; a read costs a round to a quorum. What a lone voter
+//! may answer by itself is in [`grant`](super::grant).
 
 use std::collections::BTreeMap;
 

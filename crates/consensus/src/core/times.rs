@@ -190,17 +190,30 @@ impl Times {
     /// The time to answer a read at. Only the leader may ask, for a state that applied what
     /// [`Times::apply_to`] was told.
     pub(crate) fn answer(&mut self, now: TimestampUs) -> TimestampUs {
-        let unapplied = self.pending.iter().find_map(|(_, mark)| match mark {
-            Mark::Commit(at) => Some(TimestampUs(at.0.saturating_sub(1))),
-            _ => None,
-        });
-        // A ceiling that was lowered counts at once, even where it is not applied yet.
-        let ceiling = self.applied.ceiling.min(self.appended.ceiling);
-        let as_of = self.present(now).min(ceiling).min(unapplied.unwrap_or(TimestampUs::MAX));
+        let as_of = self.present(now).min(self.readable()).min(self.settled());
+        self.note_answered(as_of);
+        as_of
+    }
+
+    /// Takes note that a read was answered at a time.
+    pub(crate) fn note_answered(&mut self, as_of: TimestampUs) {
         if let Some(tenure) = &mut self.tenure {
             tenure.answered = tenure.answered.max(as_of);
         }
-        as_of
+    }
+
+    /// The ceiling of reads. One that was lowered counts at once, even where it is not applied yet.
+    pub(crate) fn readable(&self) -> TimestampUs {
+        self.applied.ceiling.min(self.appended.ceiling)
+    }
+
+    /// The greatest time below every commit time that is not applied.
+    pub(crate) fn settled(&self) -> TimestampUs {
+        let first = self.pending.iter().find_map(|(_, mark)| match mark {
+            Mark::Commit(at) => Some(TimestampUs(at.0.saturating_sub(1))),
+            _ => None,
+        });
+        first.unwrap_or(TimestampUs::MAX)
     }
 
     /// The lower ceiling a leader leaves behind when it goes, if that gives anything back.

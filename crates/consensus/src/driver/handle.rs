@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -17,8 +18,8 @@ use super::{
     health::{Failure, Health},
 };
 use crate::{
-    Error, Options, Result,
-    core::{Draft, GroupStatus, ReadPoint},
+    Clock, Error, Options, Result,
+    core::{Draft, GroupStatus, ReadGrant, ReadPoint},
 };
 
 /// The answer to a command: durable on a quorum and applied.
@@ -38,12 +39,27 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) mailbox: Sender<Event>,
     pub(crate) health: Arc<Health>,
     pub(crate) gates: BTreeMap<GroupId, Gate>,
     pub(crate) frames: Arc<Budget>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Shared {
+    /// Lets no read be answered in place any more.
+    pub(crate) fn close_gates(&self) {
+        for gate in self.gates.values() {
+            gate.close();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("gates", &self.gates).finish_non_exhaustive()
+    }
 }
 
 /// What guards the way into one group, and what is known of it.
@@ -52,7 +68,14 @@ pub(crate) struct Gate {
     proposals: Arc<Budget>,
     bytes: Arc<Budget>,
     reads: Arc<Budget>,
-    status: Mutex<GroupStatus>,
+    inside: Mutex<Inside>,
+}
+
+/// What the raft thread lets others see.
+#[derive(Debug)]
+struct Inside {
+    status: GroupStatus,
+    grant: Option<ReadGrant>,
 }
 
 impl Gate {
@@ -61,16 +84,31 @@ impl Gate {
             proposals: Budget::new("commands", options.proposals_in_flight),
             bytes: Budget::new("bytes of commands", options.proposal_bytes_in_flight),
             reads: Budget::new("reads", options.reads_in_flight),
-            status: Mutex::new(status),
+            inside: Mutex::new(Inside { status, grant: None }),
         }
     }
 
     pub(crate) fn status(&self) -> GroupStatus {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().status
     }
 
-    pub(crate) fn set_status(&self, status: GroupStatus) {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    /// Lets everybody see where the group stands, and answer reads from there.
+    pub(crate) fn open(&self, status: GroupStatus, grant: Option<ReadGrant>) {
+        *self.lock() = Inside { status, grant };
+    }
+
+    /// No read is answered in place any more; with what was answered so far.
+    pub(crate) fn close(&self) -> Option<ReadGrant> {
+        self.lock().grant.take()
+    }
+
+    fn read(&self, now: TimestampUs, at_least: TimestampUs) -> Option<ReadPoint> {
+        self.lock().grant.as_mut()?.answer(now, at_least)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        // What is set under it is set at once: whoever panicked left it whole.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,13 +135,26 @@ impl Handle {
     }
 
     /// Asks for a point at which everything answered before this call can be read, and waits until the state
-    /// machine is there. Costs a round to a quorum, shared by all reads of the moment, and no sync unless the
-    /// group was idle.
+    /// machine is there. Answered in place where this node is the only voter and nothing is being applied; else
+    /// it costs a round to a quorum, shared by all reads of the moment, and no sync unless the group was idle.
     ///
     /// # Errors
     /// As for any request; a read has no effects.
     pub async fn read(&self, group: GroupId) -> Result<ReadPoint> {
-        let permit = take(group, &self.gate(group)?.reads, 1)?;
+        self.read_again(group, TimestampUs::MIN).await
+    }
+
+    /// As [`Handle::read`], for somebody whom a point before `wanted` serves nothing: it is not answered in place
+    /// then. Commands that are being written may keep the point before it nevertheless.
+    ///
+    /// # Errors
+    /// As for [`Handle::read`].
+    pub async fn read_again(&self, group: GroupId, wanted: TimestampUs) -> Result<ReadPoint> {
+        let gate = self.gate(group)?;
+        if let Some(point) = gate.read(self.shared.clock.now(), wanted) {
+            return Ok(point);
+        }
+        let permit = take(group, &gate.reads, 1)?;
         let read = |reply| Read { reply, since: Instant::now() };
         self.ask([permit, None], |reply| Event::Read { group, read: read(reply) }).await
     }

@@ -18,7 +18,8 @@ use super::{
 use crate::{
     Applied, Committed, Error, Options, Result,
     core::{
-        CutPlace, Draft, Effects, Group, GroupStatus, Outgoing, PeerMessage, Persist, ReadBatch, Refusal,
+        CutPlace, Draft, Effects, Group, GroupStatus, Outgoing, PeerMessage, Persist, ReadBatch, ReadGrant,
+        Refusal,
     },
 };
 
@@ -103,6 +104,18 @@ impl Lane {
 
     pub(super) fn status(&self) -> GroupStatus {
         self.core.status()
+    }
+
+    /// Leave to answer reads in place until the next turn.
+    pub(super) fn grant(&self) -> Option<ReadGrant> {
+        self.core.grant()
+    }
+
+    /// Takes such a leave back, if it was given.
+    pub(super) fn take_back(&mut self, grant: Option<ReadGrant>) {
+        if let Some(grant) = grant {
+            self.core.take_back(grant);
+        }
     }
 
     pub(super) fn ticks(&self) -> bool {

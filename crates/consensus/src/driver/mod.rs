@@ -97,7 +97,7 @@ impl Driver {
         let health = Arc::new(Health::new());
         let frames = Budget::new("bytes of frames", limits::PEER_FRAME_BYTES_QUEUED);
         let shared =
-            Arc::new(Shared { mailbox: mailbox.clone(), health: Arc::clone(&health), gates, frames });
+            Arc::new(Shared { mailbox: mailbox.clone(), health: Arc::clone(&health), gates, frames, clock });
         let mut driver = Self { shared: Arc::clone(&shared), threads: Vec::new() };
 
         let (writes, write_jobs) = crossbeam_channel::bounded(1);
@@ -115,7 +115,6 @@ impl Driver {
         let mut raft = RaftThread {
             shared,
             events,
-            clock,
             options,
             outbox,
             lanes: cores.into_iter().map(|(id, core)| (id, Lane::new(id, core))).collect(),
@@ -124,16 +123,17 @@ impl Driver {
             checkpoints,
             state: State::default(),
         };
-        let ended = Arc::clone(&health);
+        let ended = Arc::clone(&driver.shared);
         driver.spawn("raft", move || {
             let ran = catch_unwind(AssertUnwindSafe(|| raft.run()));
             match ran {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => ended.fail(Failure::of(&error)),
-                Err(panic) => ended.fail(Failure::of_panic("raft", &*panic)),
+                Ok(Err(error)) => ended.health.fail(Failure::of(&error)),
+                Err(panic) => ended.health.fail(Failure::of_panic("raft", &*panic)),
             }
+            ended.close_gates();
             // Requests in the lanes fail when they are dropped: only now, when the reason is known.
-            ended.set_ended();
+            ended.health.set_ended();
             drop(raft);
             Ok(())
         })?;

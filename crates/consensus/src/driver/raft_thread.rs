@@ -2,7 +2,8 @@
 //!
 //! It never waits for a disk or a state machine. While one batch is written, the next collects what all
 //! groups want written, so that one sync serves whatever came meanwhile. A group nothing happens to costs
-//! nothing; groups of one voter do not tick.
+//! nothing; groups of one voter do not tick. Between its turns a lone voter's group is read at its gate, without
+//! this thread: see [`ReadGrant`](crate::core::ReadGrant).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,10 +18,10 @@ use lineate_types::GroupId;
 use super::{
     applier::Job,
     event::{CheckpointRest, Event},
-    handle::Shared,
+    handle::{Gate, Shared},
     lane::{Lane, Out, Turn},
 };
-use crate::{Clock, Error, Options, Outbox, Result, core::PeerMessage};
+use crate::{Error, Options, Outbox, Result, core::PeerMessage};
 
 /// Events taken before the groups get their turns.
 const EVENTS_PER_ROUND: usize = 4_096;
@@ -33,7 +34,6 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct RaftThread {
     pub(super) shared: Arc<Shared>,
     pub(super) events: Receiver<Event>,
-    pub(super) clock: Arc<dyn Clock>,
     pub(super) options: Options,
     pub(super) outbox: Box<dyn Outbox>,
     pub(super) lanes: BTreeMap<GroupId, Lane>,
@@ -116,7 +116,7 @@ impl RaftThread {
                 }
             }
             Event::Close { group, close } => {
-                let now = self.clock.now();
+                let now = self.shared.clock.now();
                 self.state.touched.insert(group);
                 if let Some(lane) = self.lanes.get_mut(&group) {
                     lane.close(close, now, &self.options);
@@ -187,8 +187,16 @@ impl RaftThread {
             return;
         }
         self.state.stop_by = Some(Instant::now() + self.options.patience.min(LAST_WAIT));
+        self.close_gates();
         self.lanes.values_mut().for_each(Lane::release);
         self.state.touched.extend(self.lanes.keys());
+    }
+
+    /// Lets no read be answered in place until the groups had their turns.
+    fn close_gates(&mut self) {
+        for (group, lane) in &mut self.lanes {
+            lane.take_back(self.shared.gates.get(group).and_then(Gate::close));
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -227,7 +235,7 @@ impl RaftThread {
             return Ok(());
         }
         let mut turn = Turn {
-            now: self.clock.now(),
+            now: self.shared.clock.now(),
             instant: Instant::now(),
             options: &self.options,
             disk_full: self.shared.health.disk_full(),
@@ -236,14 +244,16 @@ impl RaftThread {
         };
         for group in std::mem::take(&mut self.state.touched) {
             let Some(lane) = self.lanes.get_mut(&group) else { continue };
+            let gate = self.shared.gates.get(&group);
+            lane.take_back(gate.and_then(Gate::close));
             lane.turn(&mut turn)?;
             match lane.wake(&turn) {
                 Some(at) => self.state.wakes.insert(group, at),
                 None => self.state.wakes.remove(&group),
             };
             let status = lane.status();
-            if let Some(gate) = self.shared.gates.get(&group) {
-                gate.set_status(status);
+            if let Some(gate) = gate {
+                gate.open(status, lane.grant().filter(|_| !turn.stopping));
             }
             lane.finish_cut(status);
         }

@@ -11,10 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use lineate_consensus::{
-    Committed, Options,
+    Committed, Options, ReadPoint,
     core::{
-        CutPlace, Draft, Group, Outgoing, PeerMessage, Persist, ReadBatch, Refusal, Ticket, checkpoint,
-        founding,
+        CutPlace, Draft, Group, Outgoing, PeerMessage, Persist, ReadBatch, ReadGrant, Refusal, Ticket,
+        checkpoint, founding,
     },
 };
 use lineate_storage::{
@@ -33,6 +33,8 @@ pub(crate) struct Peer {
     pub(crate) id: u64,
     pub(crate) log: Arc<MemLog>,
     pub(crate) core: Group,
+    /// Out between two pumps.
+    grant: Option<ReadGrant>,
     pub(crate) history: History,
     /// What the state machine would find after a crash.
     durable: History,
@@ -76,7 +78,11 @@ pub(crate) struct Cluster {
     leaders: BTreeMap<u64, u64>,
     crashes: usize,
     lost_reads: usize,
+    /// Not being set up, nor coming to rest.
+    is_running: bool,
     cuts: usize,
+    /// Reads answered in place.
+    in_place: usize,
     /// States that were lost and rebuilt from a checkpoint.
     rebuilt: usize,
 }
@@ -105,19 +111,23 @@ impl Cluster {
             leaders: BTreeMap::new(),
             crashes: 0,
             lost_reads: 0,
+            is_running: false,
             cuts: 0,
+            in_place: 0,
             rebuilt: 0,
         }
     }
 
     /// Lets a number of things happen.
     pub(crate) fn run(&mut self, steps: usize) {
+        self.is_running = true;
         for _ in 0..steps {
             self.now_us += self.seed.below(300) as i64;
             let peer = self.seed.below(self.peers.len() as u64) as usize;
             match self.seed.below(1_000) {
                 0..200 => self.propose(peer),
-                200..270 => self.read(peer),
+                200..240 => self.read(peer),
+                240..270 => self.read_in_place(peer),
                 270..290 => self.close(peer),
                 290..500 => self.write(peer, LogFault::None),
                 500..650 => self.apply(peer),
@@ -143,6 +153,7 @@ impl Cluster {
 
     /// Ends all faults and lets the cluster come to rest: it must commit again.
     pub(crate) fn settle(&mut self) {
+        self.is_running = false;
         self.broken.clear();
         for peer in &mut self.peers {
             peer.skew_us = 0;
@@ -205,10 +216,11 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn counts(&self) -> [usize; 8] {
-        let Self { acked, answered, closed, leaders, lost_reads, crashes, cuts, rebuilt, .. } = self;
+    pub(crate) fn counts(&self) -> [usize; 9] {
+        let Self { acked, answered, closed, leaders, lost_reads, crashes, cuts, rebuilt, in_place, .. } =
+            self;
         let [acked, answered, closed, terms] = [acked.len(), answered.len(), closed.len(), leaders.len()];
-        [acked, answered, closed, terms, *lost_reads, *crashes, *cuts, *rebuilt]
+        [acked, answered, closed, terms, *lost_reads, *crashes, *cuts, *rebuilt, *in_place]
     }
 
     pub(crate) fn leader(&self) -> Option<usize> {
@@ -221,7 +233,7 @@ impl Cluster {
         let payload = payload(self.next_command);
         let now = self.clock(peer);
         let peer = &mut self.peers[peer];
-        if let Ok(Ticket { index, term, .. }) = peer.core.propose(now, Draft::new(&payload)).unwrap() {
+        if let Ok(Ticket { index, term, .. }) = peer.turn().propose(now, Draft::new(&payload)).unwrap() {
             self.next_command += 1;
             peer.tickets.insert((index, term), payload);
         }
@@ -231,8 +243,29 @@ impl Cluster {
         let now = self.clock(peer);
         let acked = self.acked.values().map(|(_, time)| *time).max().unwrap_or(TimestampUs::MIN);
         let peer = &mut self.peers[peer];
-        if let Ok(batch) = peer.core.read(now, false) {
+        if let Ok(batch) = peer.turn().read(now, false) {
             peer.reads.insert(batch, acked);
+        }
+    }
+
+    /// A read at a moment when the group learns something and does nothing yet.
+    fn read_between(&mut self, peer: usize) {
+        if self.is_running {
+            self.read_in_place(peer);
+        }
+    }
+
+    /// A read that is answered at once or not at all.
+    pub(crate) fn read_in_place(&mut self, peer: usize) {
+        let now = self.clock(peer);
+        let acked = self.acked.values().map(|(_, time)| *time).max().unwrap_or(TimestampUs::MIN);
+        let peer = &mut self.peers[peer];
+        let Some(grant) = &mut peer.grant else { return };
+        if let Some(ReadPoint { as_of, applied_index }) = grant.answer(now, TimestampUs::MIN) {
+            assert!(as_of >= acked, "a read in place sees what was acknowledged before it");
+            assert!(applied_index <= peer.history.applied.index);
+            self.answered.push(Answered { as_of, applied_index });
+            self.in_place += 1;
         }
     }
 
@@ -240,7 +273,7 @@ impl Cluster {
         let at = TimestampUs(self.clock(peer).0 - self.seed.below(2_000) as i64);
         let now = self.clock(peer);
         let peer = &mut self.peers[peer];
-        match peer.core.close(now, at) {
+        match peer.turn().close(now, at) {
             Ok(()) => peer.closes.push(at),
             Err(Refusal::Wait { until }) => assert!(until > now),
             Err(_) => {}
@@ -260,6 +293,7 @@ impl Cluster {
         peer.log.inject([fault]);
         if peer.log.append(&batch).is_ok() {
             let messages = peer.core.persisted(number).unwrap();
+            self.read_between(position);
             self.send(position, messages);
         }
     }
@@ -278,12 +312,15 @@ impl Cluster {
                 self.acked.insert(payload, (entry.index, entry.commit_time));
             }
         }
-        peer.core.applied(reached).unwrap();
+        // Acknowledged, and the group does not know it yet.
+        self.read_between(position);
+        self.peers[position].core.applied(reached).unwrap();
+        self.read_between(position);
     }
 
     pub(crate) fn tick(&mut self, peer: usize) {
         let now = self.clock(peer);
-        let core = &mut self.peers[peer].core;
+        let core = self.peers[peer].turn();
         core.keep_warm(now, DurationUs(10_000_000));
         if core.ticks() {
             core.tick().unwrap();
@@ -292,7 +329,7 @@ impl Cluster {
 
     /// Carries out what a core asks for, short of the disk and the state machine.
     pub(crate) fn pump(&mut self, position: usize) {
-        while let Some(effects) = self.peers[position].core.ready().unwrap() {
+        while let Some(effects) = self.peers[position].turn().ready().unwrap() {
             self.send(position, effects.send);
             let peer = &mut self.peers[position];
             peer.writes.extend(effects.persist);
@@ -308,7 +345,7 @@ impl Cluster {
             assert_eq!(*leader, peer.id, "a term has one leader");
         }
         let applied_index = status.applied;
-        let done = peer.core.reads_done(now, false);
+        let done = peer.turn().reads_done(now, false);
         for (batch, point) in done.answered {
             let acked = peer.reads.remove(&batch).unwrap();
             assert!(point.as_of >= acked, "a read sees what was acknowledged before it");
@@ -323,6 +360,7 @@ impl Cluster {
         for at in peer.closes.extract_if(.., |at| *at <= closed) {
             self.closed.push((at, applied_index));
         }
+        peer.grant = peer.core.grant();
     }
 
     pub(crate) fn deliver_any(&mut self) {
@@ -437,7 +475,7 @@ impl Cluster {
 
     /// A peer is stopped in order and started again.
     pub(crate) fn leave(&mut self, position: usize) {
-        self.peers[position].core.release();
+        self.peers[position].turn().release();
         for _ in 0..20 {
             self.pump(position);
             self.write(position, LogFault::None);
@@ -489,6 +527,7 @@ impl Peer {
             id,
             log,
             core,
+            grant: None,
             durable: history.clone(),
             history,
             blobs,
@@ -500,6 +539,14 @@ impl Peer {
             closes: Vec::new(),
             skew_us: 0,
         }
+    }
+
+    /// The core, with nothing answered behind its back.
+    fn turn(&mut self) -> &mut Group {
+        if let Some(grant) = self.grant.take() {
+            self.core.take_back(grant);
+        }
+        &mut self.core
     }
 
     /// Makes the state durable, and a blob of it.

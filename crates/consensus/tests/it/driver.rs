@@ -3,12 +3,15 @@
 use std::{
     collections::BTreeSet,
     ops::Range,
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Body, Driver, Error, Handle, Options, StateMachine, checkpoint};
+use lineate_consensus::{Body, Clock, Driver, Error, Handle, Options, StateMachine, checkpoint};
 use lineate_storage::log::{GroupState, LogBatch, LogEntry, LogFault, MemLog, RaftLog};
 use lineate_types::{ErrorKind, GroupId, HasKind, TimestampUs};
 
@@ -58,6 +61,29 @@ impl RaftLog for HeldLog {
 
     fn term(&self, group: GroupId, index: u64) -> Option<u64> {
         self.log.term(group, index)
+    }
+}
+
+/// A clock that the raft thread must wait for while it is held.
+struct HeldClock {
+    clock: HandClock,
+    held: Mutex<bool>,
+    freed: Condvar,
+}
+
+impl HeldClock {
+    fn hold(&self, held: bool) {
+        *self.held.lock().unwrap() = held;
+        self.freed.notify_all();
+    }
+}
+
+impl Clock for HeldClock {
+    fn now(&self) -> TimestampUs {
+        if std::thread::current().name() == Some("raft") {
+            drop(self.freed.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
+        }
+        self.clock.now()
     }
 }
 
@@ -209,6 +235,99 @@ async fn a_read_sees_what_was_answered_before_it() {
         node.clock.advance(100);
     }
     node.shutdown().unwrap();
+}
+
+#[tokio::test]
+async fn a_lone_voter_is_read_without_its_raft_thread() {
+    let clock = Arc::new(HeldClock {
+        clock: HandClock::at(1_000_000),
+        held: Mutex::default(),
+        freed: Condvar::new(),
+    });
+    let machine = Machine::default();
+    let (log, options) = (Arc::new(MemLog::new()), Options::default());
+    let (driver, handle) =
+        Driver::start(log, clock.clone(), vec![(SHARD, machine.boxed())], 1, options).unwrap();
+    let last = handle.propose(SHARD, Bytes::from_static(b"x")).await.unwrap();
+    // The raft thread knows that it is applied, and rests, when it was asked once more.
+    handle.read(SHARD).await.unwrap();
+    until(|| handle.status()[0].applied == handle.status()[0].last_index).await;
+    clock.hold(true);
+    let waiting = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.propose(SHARD, Bytes::from_static(b"y")).await }
+    });
+    tokio::task::yield_now().await;
+    let mut answered = TimestampUs::MIN;
+    for _ in 0..100 {
+        clock.clock.advance(10);
+        let point = handle.read(SHARD).await.unwrap();
+        assert_eq!(point.as_of, clock.clock.now(), "the clock of the moment");
+        assert!(point.as_of > answered.max(last.commit_time) && point.applied_index >= last.index);
+        answered = point.as_of;
+    }
+    clock.hold(false);
+    let next = waiting.await.unwrap().unwrap();
+    assert!(next.commit_time > answered, "what is stamped later comes after what was answered");
+    driver.shutdown().unwrap();
+    assert!(matches!(handle.read(SHARD).await, Err(Error::Stopped)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reads_beside_many_writers_miss_nothing_acknowledged_and_nothing_comes_below_them() {
+    const WRITES: usize = 100;
+    let mut node = Node::start(Options::default());
+    let acknowledged = Arc::new(AtomicI64::new(i64::MIN));
+    let answered = Arc::new(AtomicI64::new(i64::MIN));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (handle, clock) = (node.handle.clone(), node.clock.clone());
+        let (acknowledged, answered) = (acknowledged.clone(), answered.clone());
+        writers.spawn(async move {
+            for _ in 0..WRITES {
+                clock.advance(1);
+                let before = answered.load(Ordering::SeqCst);
+                let reply = handle.propose(SHARD, Bytes::from_static(b"x")).await.unwrap();
+                assert!(reply.commit_time.0 > before, "{} was answered before", before);
+                acknowledged.fetch_max(reply.commit_time.0, Ordering::SeqCst);
+            }
+        });
+    }
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let (handle, machine) = (node.handle.clone(), node.machines[1].clone());
+        let (acknowledged, answered) = (acknowledged.clone(), answered.clone());
+        let (is_over, mut points) = (is_over.clone(), Vec::new());
+        readers.spawn(async move {
+            while !is_over.load(Ordering::SeqCst) || points.is_empty() {
+                let (before, last) = (acknowledged.load(Ordering::SeqCst), answered.load(Ordering::SeqCst));
+                let point = handle.read(SHARD).await.unwrap();
+                assert!(point.as_of.0 >= before.max(last), "{before} was acknowledged, {last} answered");
+                assert!(machine.applied() >= point.applied_index);
+                answered.fetch_max(point.as_of.0, Ordering::SeqCst);
+                points.push(point);
+                tokio::task::yield_now().await;
+            }
+            points
+        });
+    }
+    writers.join_all().await;
+    is_over.store(true, Ordering::SeqCst);
+    let points = readers.join_all().await;
+    node.shutdown().unwrap();
+    let commands: Vec<(u64, TimestampUs)> = node.machines[1]
+        .history()
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.body, Body::Command(_)))
+        .map(|entry| (entry.index, entry.commit_time))
+        .collect();
+    for point in points.into_iter().flatten() {
+        let seen = commands.partition_point(|(index, _)| *index <= point.applied_index);
+        let promised = commands.partition_point(|(_, time)| *time <= point.as_of);
+        assert!(promised <= seen, "{point:?}: a command at or below it was applied later");
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,10 @@ impl Machine {
         self.0.lock().unwrap().history.clone()
     }
 
+    pub(crate) fn applied(&self) -> u64 {
+        self.0.lock().unwrap().history.applied.index
+    }
+
     pub(crate) fn boxed(&self) -> Box<dyn StateMachine> {
         Box::new(self.clone())
     }

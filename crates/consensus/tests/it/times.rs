@@ -174,6 +174,61 @@ fn a_read_answered_late_stays_below_the_ceiling_that_a_crash_leaves_behind() {
 }
 
 #[test]
+fn a_command_after_a_read_in_place_comes_above_it_although_the_clock_steps_back() {
+    let mut cluster = lone();
+    read(&mut cluster);
+    work(&mut cluster);
+    let core = &mut cluster.peers[0].core;
+    let mut grant = core.grant().unwrap();
+    let later = TimestampUs(cluster.now_us + 1_000);
+    let answered = grant.answer(later, TimestampUs::MIN).unwrap().as_of;
+    assert_eq!(answered, later);
+    core.take_back(grant);
+    cluster.now_us -= 3_600_000_000;
+    assert_eq!(propose(&mut cluster), Ok(TimestampUs(answered.0 + 1)));
+}
+
+#[test]
+fn a_read_in_place_stays_below_the_ceiling_that_a_crash_leaves_behind() {
+    let mut cluster = lone();
+    read(&mut cluster);
+    work(&mut cluster);
+    let mut grant = cluster.peers[0].core.grant().unwrap();
+    let mut answer = |at: i64| grant.answer(TimestampUs(at), TimestampUs::MIN);
+    assert_eq!(answer(cluster.now_us + 3_600_000_000), None, "it must reserve times first");
+    let mut answered = TimestampUs::MIN;
+    while let Some(point) = answer(cluster.now_us) {
+        answered = point.as_of;
+        cluster.now_us += 100_000;
+    }
+    cluster.make_durable(0);
+    cluster.crash(0, LogFault::None);
+    cluster.now_us -= 3_600_000_000;
+    work(&mut cluster);
+    assert!(propose(&mut cluster).unwrap() > answered);
+}
+
+#[test]
+fn a_group_is_read_in_place_only_while_all_that_is_committed_is_applied() {
+    let mut cluster = Cluster::new(1, 1);
+    assert_eq!(cluster.peers[0].core.grant(), None, "it does not lead yet");
+    work(&mut cluster);
+    assert!(cluster.peers[0].core.grant().is_some());
+    propose(&mut cluster).unwrap();
+    cluster.pump(0);
+    assert!(cluster.peers[0].core.grant().is_some(), "nobody was told of the command yet");
+    cluster.write(0, LogFault::None);
+    cluster.pump(0);
+    assert_eq!(cluster.peers[0].core.grant(), None, "the command may be answered any time now");
+    cluster.apply(0);
+    cluster.pump(0);
+    assert!(cluster.peers[0].core.grant().is_some());
+    let mut three = Cluster::new(3, 1);
+    three.settle();
+    assert!(three.peers.iter().all(|peer| peer.core.grant().is_none()), "others must be asked");
+}
+
+#[test]
 fn a_close_keeps_later_commands_above_it_and_waits_for_the_clock() {
     let mut cluster = lone();
     let now = cluster.clock(0);

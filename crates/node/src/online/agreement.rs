@@ -24,6 +24,11 @@ impl Agreement {
         &self.waiting
     }
 
+    /// The time agreed on, which the groups that wait must reach; the least before the first round.
+    pub(super) fn wanted(&self) -> TimestampUs {
+        self.target.unwrap_or(TimestampUs::MIN)
+    }
+
     /// Takes what the groups of [`Self::waiting`] promised, in that order. The time, once all agree; if there is
     /// no group, the least.
     pub(super) fn take(&mut self, promised: &[TimestampUs]) -> Option<TimestampUs> {

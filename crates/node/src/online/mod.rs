@@ -180,8 +180,9 @@ impl Node {
         let meta = with_meta.then_some(GroupId::META);
         let mut agreement = Agreement::among(shards.iter().map(|shard| shard.group()).chain(meta));
         for attempt in 0..AGREE_ATTEMPTS {
-            let promised =
-                try_join_all(agreement.waiting().iter().map(|group| self.read_point(*group))).await?;
+            let wanted = agreement.wanted();
+            let ask = |group: &GroupId| self.read_point(*group, wanted);
+            let promised = try_join_all(agreement.waiting().iter().map(ask)).await?;
             if let Some(as_of) = agreement.take(&promised) {
                 return Ok(as_of);
             }
