@@ -13,6 +13,7 @@ use lineate_state::{
     meta::{BeginLoad, CommitLoad, LoadedSegment, MetaCommand, MetaReply, SourceDraft},
     shard::{Resolve, ShardCommand, ShardReply, Stage},
 };
+use lineate_storage::blob::Lease;
 use lineate_types::{
     ErrorKind, HasKind, Hash, Hasher, Principal, ShardId, TimestampUs, ViewDefinition, limits,
 };
@@ -43,6 +44,8 @@ struct Loading<'a> {
     load: LoadId,
     view: &'a ViewDefinition,
     caller: &'a Caller,
+    /// What its segments are written through.
+    lease: &'a Lease,
 }
 
 /// Segments by shard, and what is known of the rows.
@@ -63,7 +66,7 @@ enum LoadEnd {
     /// The shards that hold its stages are to resolve them.
     Committed { shards: Vec<ShardId>, commit_time: TimestampUs },
     /// It is to be aborted, and its stages and segments given up.
-    BrokenOff { segments: SegmentsByShard },
+    BrokenOff { shards: Vec<ShardId>, lease: Lease },
 }
 
 impl Node {
@@ -115,11 +118,12 @@ impl Node {
                     }
                     other => return Err(Error::Internal(format!("unexpected reply {other:?}"))),
                 };
-            let loading = Loading { principal, load, view: &view, caller };
-            let mut segments = SegmentsByShard::new();
-            let result = self.run_load(&loading, &sources, &skipped, progress, &mut segments).await;
+            let lease = self.lease_blobs();
+            let loading = Loading { principal, load, view: &view, caller, lease: &lease };
+            let mut shards = Vec::new();
+            let result = self.run_load(&loading, &sources, &skipped, progress, &mut shards).await;
             if !matches!(result, Ok(Some(_))) {
-                let end = LoadEnd::BrokenOff { segments };
+                let end = LoadEnd::BrokenOff { shards, lease };
                 self.finish_load(LoadRest { principal: principal.clone(), load, end }).await;
             }
             if let Some(report) = result? {
@@ -148,31 +152,32 @@ impl Node {
         Ok(sources)
     }
 
-    /// Runs a load that has begun; `made` are the segments that were written, whatever became of them. Gives nothing
-    /// where another load brought one of its files first.
+    /// Runs a load that has begun; `touched` are the shards it has segments for, whatever became of them. Gives
+    /// nothing where another load brought one of its files first.
     async fn run_load(
         &self,
         loading: &Loading<'_>,
         sources: &[Source],
         skipped: &[Option<LoadId>],
         progress: &OnProgress,
-        made: &mut SegmentsByShard,
+        touched: &mut Vec<ShardId>,
     ) -> Result<Option<LoadReport>> {
-        let Loading { load, view, caller, .. } = *loading;
+        let Loading { load, view, caller, lease, .. } = *loading;
         let origins = self.origins(load, skipped)?;
         let read = sources.iter().zip(skipped).filter(|(_, skipped)| skipped.is_none());
         let read: Vec<&Source> = read.map(|(source, _)| source).collect();
-        let _blobs = self.blob_use().hold().await;
         let (segments, source_rows) = self.write_segments(loading, &read, progress.clone()).await?;
-        made.clone_from(&segments);
+        touched.extend(segments.keys());
         let written = Written { segments, source_rows: source_rows? };
         caller.check()?;
         progress(Progress { phase: "committing", done: 0, total: None, unit: "" });
+        lease.begin_naming();
         let floor = self.stage(loading, &written).await?;
         caller.check()?;
         let Some((commit_time, record)) = self.commit(loading, floor, &written).await? else {
             return Ok(None);
         };
+        lease.named();
         // It is there whatever happens from here on: reads that meet its stages ask the meta group.
         let shards = written.segments.keys().copied().collect();
         let end = LoadEnd::Committed { shards, commit_time };
@@ -202,11 +207,11 @@ impl Node {
         progress: OnProgress,
     ) -> Result<(SegmentsByShard, Result<Vec<u64>>)> {
         let (view, caller) = (loading.view.clone(), loading.caller.clone());
-        let (shards, blobs) = (self.shards(), self.blobs().clone());
+        let (shards, blobs) = (self.shards(), loading.lease.clone());
         let files: Vec<(String, Arc<Upload>)> =
             sources.iter().map(|source| (source.path.clone(), source.upload.clone())).collect();
         let writing = tokio::task::spawn_blocking(move || {
-            let mut writer = ShardWriter::new(blobs.as_ref(), view.history, ViewSchema::of(&view), shards);
+            let mut writer = ShardWriter::new(&blobs, view.history, ViewSchema::of(&view), shards);
             let source_rows = fill(&mut writer, &Intake::new(&view), &files, &progress, &caller);
             (writer.into_segments(), source_rows)
         });
@@ -318,28 +323,23 @@ impl Node {
                     .await?;
                 Ok(())
             }
-            LoadEnd::BrokenOff { segments } => self.try_end_load(&rest.principal, rest.load, segments).await,
+            LoadEnd::BrokenOff { shards, lease } => {
+                self.try_end_load(&rest.principal, rest.load, shards).await?;
+                lease.give_up();
+                Ok(())
+            }
         }
     }
 
     /// Aborts a load unless it is committed, and resolves its stages: in every shard that was sent one, since one
     /// whose outcome is unknown may still come, and comes before what resolves it.
-    async fn try_end_load(
-        &self,
-        principal: &Principal,
-        load: LoadId,
-        segments: &SegmentsByShard,
-    ) -> Result<()> {
+    async fn try_end_load(&self, principal: &Principal, load: LoadId, shards: &[ShardId]) -> Result<()> {
         let outcome = self.propose_meta(principal, MetaCommand::AbortLoad { load }).await?.0;
         let commit_time = match outcome {
             MetaReply::LoadCommitted { commit_time, .. } => Some(commit_time),
             _ => None,
         };
-        self.resolve(principal, load, segments.keys().copied(), commit_time).await?;
-        self.give_up_blobs(
-            segments.values().flatten().flat_map(|segment| [segment.segment, segment.key_index]),
-        );
-        Ok(())
+        self.resolve(principal, load, shards.iter().copied(), commit_time).await
     }
 }
 

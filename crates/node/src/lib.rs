@@ -3,18 +3,18 @@
 //! - writing: [`Node::apply`], [`Node::ingest`], [`Node::open_writer`], [`Node::push`], [`Node::register_model`], [`Node::promote`];
 //! - reading: [`Node::lookup`] (now), [`Node::snapshot`] (history), [`Node::meta`] (catalog and ledger);
 //! - in the background: sealing full runs, recording them, compacting, ending loads that were cut off, cutting logs
-//!   behind checkpoints of the state.
+//!   behind checkpoints of the state, removing blobs that nothing names.
 //!
 //! Invariants:
 //! - every change is a command in a group's log; nothing here reaches into a state machine to change it;
-//! - a blob is durable before a command names it, and removed only when no manifest names it;
+//! - a blob is durable before a command names it, and removed only when nothing names it;
 //! - an answer depends on committed rows alone: not on what is cached, sealed or compacted.
 //!
 //! Deliberately absent: the wire (see `lineate-server`), training sets (see `lineate-query`).
 
 mod annotations;
 pub mod api;
-mod blob_use;
+mod blob_removal;
 mod checkpoint;
 mod clock;
 mod definitions;

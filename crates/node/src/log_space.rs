@@ -26,14 +26,12 @@ impl Node {
             }
             let needed = before.log_bytes + before.checkpoint.map_or(0, |blob| blob.bytes);
             self.check_space_for(needed)?;
-            let hold = self.blob_use().hold().await;
             let after = self.consensus().cut(before.group).await.map_err(Error::from)?;
-            drop(hold);
             tracing::debug!(
                 group = %before.group, from = before.cut, to = after.cut, checkpoint = ?after.checkpoint, "log cut"
             );
             if before.checkpoint != after.checkpoint {
-                self.blob_use().add_unused_blobs(before.checkpoint.map(|blob| blob.hash));
+                self.keeper().suspect(before.checkpoint.map(|blob| blob.hash));
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //!
 //! Everything here can be cut off anywhere and done again: commands are conditional on what they found.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use lineate_segment::{
     merge::merge_runs,
@@ -15,7 +15,7 @@ use lineate_state::{
     meta::{LoadOutcome, MetaCommand},
     shard::{Compact, Resolve, RunKey, Seal, SealNote, ShardCommand, StreamRun},
 };
-use lineate_types::{ErrorKind, HasKind, Hash, HistoryId, Principal, ShardId, TimestampUs, limits};
+use lineate_types::{ErrorKind, HasKind, HistoryId, Principal, ShardId, TimestampUs, limits};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty};
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = node.changed().notified() => {}
-            () = tokio::time::sleep(PAUSE), if node.blob_use().has_unused() => {}
+            () = tokio::time::sleep(PAUSE), if node.keeper().is_waiting() => {}
             // Reads and closes make the log grow, and nobody is told.
             () = tokio::time::sleep(LOG_PAUSE) => {}
         }
@@ -64,9 +64,9 @@ impl Node {
             outcome = outcome.and(self.compact_shard(shard).await);
         }
         // First what gives space: cutting needs some.
-        outcome = outcome.and(self.remove_unused().await);
+        outcome = outcome.and(self.remove_blobs().await);
         outcome = outcome.and(self.cut_logs(stop).await);
-        outcome.and(self.remove_unused().await)
+        outcome.and(self.remove_blobs().await)
     }
 
     /// Freezes open runs, the largest first, until the rest take at most so many bytes of memory. What is frozen is
@@ -143,22 +143,19 @@ impl Node {
                 Error::Corrupt(format!("view {} of a run is not defined in shard {shard}", run.view))
             })?
         };
-        let _blobs = self.blob_use().hold().await;
-        let blobs = self.blobs().clone();
+        let lease = self.lease_blobs();
+        let blobs = lease.clone();
         let segment = tokio::task::spawn_blocking(move || {
-            write_run(blobs.as_ref(), history, schema, &run.rows.freeze()?, CommitSource::Column)
+            write_run(&blobs, history, schema, &run.rows.freeze()?, CommitSource::Column)
         })
         .await??;
         let span = tracing::Span::current();
         span.record("rows", segment.rows.cast_signed()).record("bytes", segment.segment_bytes.cast_signed());
         tracing::debug!(%shard, %history, number, rows = segment.rows, "run sealed");
-        let written = [segment.segment, segment.key_index];
-        match self.propose_shard(&system(), shard, ShardCommand::Seal(Seal { run: key, segment })).await {
+        let seal = ShardCommand::Seal(Seal { run: key, segment });
+        match self.name_blobs(&lease, self.propose_shard(&system(), shard, seal)).await {
             // Sealed by somebody else meanwhile.
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                self.give_up_blobs(written);
-                Ok(())
-            }
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
             other => other.map(|_| ()),
         }
     }
@@ -187,6 +184,7 @@ impl Node {
     /// # Errors
     /// A segment is damaged, or the disk is full.
     pub async fn compact(&self, shard: ShardId, history: HistoryId, most: usize) -> Result<bool> {
+        let pin = self.keeper().pin();
         let (mut segments, schema) = {
             let machine = self.shard(shard).read();
             let Some(rows) = machine.history(history) else { return Ok(false) };
@@ -201,64 +199,27 @@ impl Node {
         let inputs: Vec<u64> = segments.iter().map(|(number, _)| *number).collect();
         let rows: i64 = segments.iter().map(|(_, segment)| segment.rows.cast_signed()).sum();
         let span = tracing::info_span!("compact", %shard, %history, segments = segments.len() as i64, rows);
-        let hold = self.blob_use().hold().await;
         let opened =
             segments.iter().map(|(_, info)| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
-        let blobs = self.blobs().clone();
+        drop(pin);
+        let lease = self.lease_blobs();
+        let blobs = lease.clone();
         let merging = tokio::task::spawn_blocking(move || {
             let runs: Vec<&dyn RowSource> =
                 opened.iter().map(|segment| segment.as_ref() as &dyn RowSource).collect();
-            merge_runs(blobs.as_ref(), history, schema, &runs)
+            merge_runs(&blobs, history, schema, &runs)
         });
         let output = merging.instrument(span.clone()).await??;
-        let written = [output.segment, output.key_index];
         let compact = ShardCommand::Compact(Compact { history, inputs, output });
-        match self.propose_shard(&system(), shard, compact).instrument(span).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                self.give_up_blobs(written);
-                return Ok(false);
-            }
+        let principal = system();
+        let compacting = self.propose_shard(&principal, shard, compact).instrument(span);
+        match self.name_blobs(&lease, compacting).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
             other => other?,
         };
-        drop(hold);
-        self.blob_use().add_unused(segments.into_iter().map(|(_, info)| info));
-        self.remove_unused().await?;
+        self.keeper().suspect(segments.iter().flat_map(|(_, info)| [info.segment, info.key_index]));
+        self.remove_blobs().await?;
         Ok(true)
-    }
-
-    /// Removes the blobs of segments that left a manifest, and those of what failed, unless something names them.
-    /// While somebody may be reading them they stay, and are tried again later.
-    async fn remove_unused(&self) -> Result<()> {
-        let Some((_nobody, gone)) = self.blob_use().take_unused() else { return Ok(()) };
-        let named = self.named_blobs();
-        gone.segments.iter().for_each(|info| self.segments().forget(info));
-        let of_segments = gone.segments.iter().flat_map(|info| [info.segment, info.key_index]);
-        let unused: Vec<Hash> = of_segments.chain(gone.blobs).filter(|hash| !named.contains(hash)).collect();
-        let blobs = self.blobs().clone();
-        tokio::task::spawn_blocking(move || unused.iter().try_for_each(|hash| blobs.delete(hash))).await??;
-        Ok(())
-    }
-
-    /// Every blob that a manifest, a training set, a model or a log names.
-    pub(crate) fn named_blobs(&self) -> BTreeSet<Hash> {
-        let mut named = BTreeSet::new();
-        for shard in self.shard_ids() {
-            let machine = self.shard(shard).read();
-            let sealed = machine.histories().flat_map(|(_, history)| history.sealed.values());
-            let staged = machine.staged().flat_map(|(_, load)| load.segments.iter());
-            for info in sealed.map(|sealed| &sealed.segment).chain(staged) {
-                named.extend([info.segment, info.key_index]);
-            }
-        }
-        let meta = self.meta().read();
-        for dataset in meta.datasets() {
-            named.insert(dataset.draft.spine.physical);
-            named.extend(dataset.draft.files.iter().map(|file| file.physical));
-        }
-        let logs = self.consensus().status();
-        named.extend(logs.into_iter().filter_map(|group| group.checkpoint).map(|checkpoint| checkpoint.hash));
-        named.extend(meta.models().filter_map(|model| model.draft.artifact).map(|file| file.physical));
-        named
     }
 
     /// After a restart: ends the loads that were cut off, and removes blobs that nothing names.
@@ -284,19 +245,6 @@ impl Node {
                     .await?;
             }
         }
-        let named = self.named_blobs();
-        let blobs = self.blobs().clone();
-        tokio::task::spawn_blocking(move || {
-            let mut unused = Vec::new();
-            blobs.list(&mut |hash, _| {
-                if !named.contains(&hash) {
-                    unused.push(hash);
-                }
-                Ok(())
-            })?;
-            unused.iter().try_for_each(|hash| blobs.delete(hash))
-        })
-        .await??;
-        Ok(())
+        self.remove_all_unnamed_blobs().await
     }
 }

@@ -1,7 +1,8 @@
 //! Registering models and moving their aliases.
 
 use lineate_state::meta::{FileDraft, MetaCommand, MetaReply, Promote, RegisterModel};
-use lineate_types::{ErrorKind, HasKind, Name, Principal, VersionedName};
+use lineate_storage::blob::{BlobStore, Lease};
+use lineate_types::{Name, Principal, VersionedName};
 
 use crate::{
     Error, Node, Result,
@@ -18,10 +19,10 @@ impl Node {
         let datasets =
             request.datasets.iter().map(|name| self.dataset(&project, name).map(|dataset| dataset.record));
         let datasets = datasets.collect::<Result<Vec<_>>>()?;
-        let _blobs = self.blob_use().hold().await;
+        let lease = self.lease_blobs();
         let artifact = match request.artifact {
             None => None,
-            Some(upload) => Some(self.store_upload(upload).await?),
+            Some(upload) => Some(self.store_upload(upload, &lease).await?),
         };
         let texts: Vec<&str> = request
             .code
@@ -40,12 +41,7 @@ impl Node {
             metrics: request.metrics,
             artifact,
         });
-        let registered = self.versioned(principal, command, project, request.name).await;
-        // Where nobody knows what became of the record, it may name the artifact.
-        if registered.as_ref().is_err_and(|error| error.kind() != ErrorKind::Unavailable) {
-            self.give_up_blobs(artifact.map(|file| file.physical));
-        }
-        registered
+        self.name_blobs(&lease, self.versioned(principal, command, project, request.name)).await
     }
 
     /// Points an alias at a model version.
@@ -90,9 +86,9 @@ impl Node {
     }
 
     /// Makes a blob of an upload.
-    async fn store_upload(&self, id: u64) -> Result<FileDraft> {
+    async fn store_upload(&self, id: u64, lease: &Lease) -> Result<FileDraft> {
         let upload = self.uploads().take(id)?;
-        let blobs = self.blobs().clone();
+        let blobs = lease.clone();
         let info = tokio::task::spawn_blocking(move || -> Result<_> {
             let path = upload.path();
             let mut file = std::fs::File::open(path)

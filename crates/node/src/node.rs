@@ -14,7 +14,7 @@ use lineate_state::{
 };
 use lineate_storage::{
     DataDir, OpenMode,
-    blob::{BlobStore, DirBlobs},
+    blob::{BlobStore, DirBlobs, Keeper},
     kv::{OrderedKv, SledKv, SledOptions},
     log::{FileLog, LogOptions},
 };
@@ -26,7 +26,6 @@ use tracing::{Instrument, field::Empty};
 use crate::{
     Error, Result, SealedTexts, Shared,
     api::{NodeStatus, Options},
-    blob_use::BlobUse,
     checkpoint::rebuild_unless_it_fits,
     clock::HybridClock,
     maintenance,
@@ -56,7 +55,7 @@ struct Inner {
     online: Online,
     sealed_texts: SealedTexts,
     segments: Segments,
-    blob_use: BlobUse,
+    keeper: Keeper,
     sealing: tokio::sync::Mutex<()>,
     uploads: Uploads,
     changed: Arc<Notify>,
@@ -205,8 +204,9 @@ impl Node {
         &self.inner.segments
     }
 
-    pub(crate) fn blob_use(&self) -> &BlobUse {
-        &self.inner.blob_use
+    /// Who uses blobs.
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.inner.keeper
     }
 
     /// Held while a frozen run is sealed, so that two tasks never write the same segment.
@@ -421,7 +421,10 @@ impl Inner {
         Ok(Self {
             sealed_texts,
             segments: Segments::new(blobs.clone()),
-            blob_use: BlobUse::default(),
+            keeper: Keeper::new(blobs.clone(), {
+                let changed = changed.clone();
+                move || changed.notify_one()
+            }),
             sealing: tokio::sync::Mutex::default(),
             uploads: Uploads::new(dir.tmp_dir()),
             dir,

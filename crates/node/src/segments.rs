@@ -44,9 +44,9 @@ impl Segments {
         Ok(open.entry(key).or_insert(segment).clone())
     }
 
-    /// Forgets a segment that no manifest names any more.
-    pub(crate) fn forget(&self, info: &SegmentInfo) {
-        self.lock().remove(&(info.segment, info.commit_times().map(|range| range.max)));
+    /// Forgets a file that no manifest names any more.
+    pub(crate) fn forget(&self, blob: &Hash) {
+        self.lock().retain(|(segment, _), _| segment != blob);
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenSegments> {

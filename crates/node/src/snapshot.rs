@@ -6,7 +6,6 @@ use futures::future::try_join_all;
 use lineate_segment::run::RowSource;
 use lineate_state::meta::LoadOutcome;
 use lineate_types::{GroupId, HistoryId, Principal, ShardId, TimestampUs};
-use tokio::sync::OwnedRwLockReadGuard;
 
 use crate::{Error, Node, Result};
 
@@ -14,7 +13,6 @@ use crate::{Error, Node, Result};
 pub struct Snapshot {
     node: Node,
     at: TimestampUs,
-    _blobs: OwnedRwLockReadGuard<()>,
 }
 
 /// The runs of one history in one shard, in no order that matters.
@@ -40,7 +38,7 @@ impl Node {
         let groups = [GroupId::META].into_iter().chain(self.shard_ids().map(ShardId::group));
         try_join_all(groups.map(|group| self.consensus().close(group, at))).await?;
         self.seal(principal, histories, at).await?;
-        Ok(Snapshot { node: self.clone(), at, _blobs: self.blob_use().hold().await })
+        Ok(Snapshot { node: self.clone(), at })
     }
 }
 
@@ -56,6 +54,8 @@ impl Snapshot {
     /// # Errors
     /// A segment is missing or damaged.
     pub fn runs(&self, history: HistoryId, shard: ShardId) -> Result<HistoryRuns> {
+        // What is open stays readable, however long a training set takes.
+        let _opening = self.node.keeper().pin();
         let mut infos = Vec::new();
         let mut frozen = Vec::new();
         {

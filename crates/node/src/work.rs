@@ -6,7 +6,6 @@
 //! - the groups stop after the last work.
 
 use lineate_state::meta::LoadOutcome;
-use lineate_types::Hash;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -71,12 +70,5 @@ impl Node {
         let _leaving = caller.gone.clone().drop_guard();
         let working = self.tasks().spawn(work(caller).in_current_span());
         working.await.map_err(Error::from)?
-    }
-
-    /// Lets blobs be removed that were stored for something that failed for certain, unless something else names
-    /// them. Where the outcome is unknown, they stay until the store is opened next.
-    pub fn give_up_blobs(&self, blobs: impl IntoIterator<Item = Hash>) {
-        self.blob_use().add_unused_blobs(blobs);
-        self.changed().notify_one();
     }
 }

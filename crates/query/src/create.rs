@@ -6,9 +6,8 @@ use lineate_node::{
 };
 use lineate_segment::intake::{ForeignFile, SpineIntake};
 use lineate_state::meta::{ColumnDraft, CreateDataset, FileDraft, MetaCommand, SpineDraft};
-use lineate_types::{
-    ErrorKind, HasKind, Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName, limits,
-};
+use lineate_storage::blob::Lease;
+use lineate_types::{Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName, limits};
 
 use crate::{Error, Result, assembly::Assembly, columns::ColumnHashes, files::TableWriter};
 
@@ -79,32 +78,26 @@ async fn make(
     let (mode, progress) = (request.mode, progress.clone());
     let worker = Worker { node: node.clone(), plan, snapshot, mode, window_rows, progress, caller };
     let working = tokio::task::spawn_blocking(move || {
-        let mut stored = Vec::new();
-        let draft = worker.draft(request, &intake, &upload, &mut stored);
-        (draft, stored, worker)
+        let blobs = worker.node.lease_blobs();
+        let draft = worker.draft(request, &intake, &upload, &blobs)?;
+        Ok::<_, Error>((draft, blobs, worker))
     });
-    let (draft, stored, worker) = working.await?;
-    let recorded = match draft {
-        Ok(draft) => record(&worker, principal, draft).await,
-        Err(error) => Err(error),
-    };
-    // Where nobody knows what became of the record, it may name them.
-    let is_unknown = |error: &Error| {
-        error.kind() == ErrorKind::Unavailable
-            && !matches!(error, Error::Node(lineate_node::Error::Cancelled))
-    };
-    if recorded.as_ref().is_err_and(|error| !is_unknown(error)) {
-        node.give_up_blobs(stored);
-    }
-    recorded
+    let (draft, blobs, worker) = working.await??;
+    record(&worker, principal, draft, &blobs).await
 }
 
-async fn record(worker: &Worker, principal: &Principal, draft: CreateDataset) -> Result<DatasetReport> {
+async fn record(
+    worker: &Worker,
+    principal: &Principal,
+    draft: CreateDataset,
+    blobs: &Lease,
+) -> Result<DatasetReport> {
     worker.caller.check()?;
     (worker.progress)(Progress { phase: "recording", done: 0, total: None, unit: "" });
     let command = MetaCommand::CreateDataset(draft.clone());
     let (project, name) = (draft.project.clone(), draft.name.clone());
-    let versioned = worker.node.versioned(principal, command, project, name).await?;
+    let recording = worker.node.versioned(principal, command, project, name);
+    let versioned = worker.node.name_blobs(blobs, recording).await?;
     Ok(DatasetReport { versioned, draft })
 }
 
@@ -135,17 +128,16 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Stores the spine and the output, and says what to record. `stored` are the blobs, also where it fails.
+    /// Stores the spine and the output, and says what to record.
     fn draft(
         &self,
         request: DatasetRequest,
         intake: &SpineIntake,
         upload: &Upload,
-        stored: &mut Vec<Hash>,
+        blobs: &Lease,
     ) -> Result<CreateDataset> {
-        let spine = self.store_spine(intake, upload, &request.spine_path, &request.time_column)?;
-        stored.push(spine.physical);
-        let (columns, files) = self.store_output(&spine, stored)?;
+        let spine = self.store_spine(intake, upload, &request, blobs)?;
+        let (columns, files) = self.store_output(&spine, blobs)?;
         Ok(CreateDataset {
             project: self.plan.service.project.clone(),
             name: request.name,
@@ -164,12 +156,12 @@ impl Worker {
         &self,
         intake: &SpineIntake,
         upload: &Upload,
-        path: &str,
-        time_column: &str,
+        request: &DatasetRequest,
+        blobs: &Lease,
     ) -> Result<SpineDraft> {
-        let mut batches = intake.open(&ForeignFile::open_as(upload.path(), path)?)?;
+        let mut batches = intake.open(&ForeignFile::open_as(upload.path(), &request.spine_path)?)?;
         let schema = batches.schema().clone();
-        let mut writer = TableWriter::new(self.node.blobs().as_ref(), schema.clone())?;
+        let mut writer = TableWriter::new(blobs, schema.clone())?;
         let mut hashes = ColumnHashes::new(&schema)?;
         let total = Some(upload.info.bytes);
         while let Some(batch) = batches.next() {
@@ -185,26 +177,20 @@ impl Worker {
             physical: info.hash,
             bytes: info.bytes,
             rows,
-            time_column: time_column.to_owned(),
+            time_column: request.time_column.clone(),
             columns: hashes.finish(),
         })
     }
 
     /// Joins, hashes and stores the whole training set.
-    fn store_output(
-        &self,
-        spine: &SpineDraft,
-        stored: &mut Vec<Hash>,
-    ) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
+    fn store_output(&self, spine: &SpineDraft, blobs: &Lease) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
         let assembly = Assembly::open(self, spine)?;
         let schema = assembly.schema().clone();
-        let blobs = self.node.blobs().as_ref();
         let mut hashes = ColumnHashes::new(&schema)?;
         let mut files = Vec::new();
         let mut writer: Option<TableWriter> = None;
         let mut end = |table: TableWriter| -> Result<()> {
             let (info, rows) = table.finish()?;
-            stored.push(info.hash);
             files.push(FileDraft { physical: info.hash, bytes: info.bytes, rows });
             Ok(())
         };

@@ -24,8 +24,7 @@ type SealedPlace = (usize, u32);
 
 impl Node {
     /// Entries of some keys of a view, read from segments and, if they are of now, kept. `cut` says which rows
-    /// count: for now that of the view's entries, else that of the moment, as for runs in memory. The caller
-    /// holds the blobs.
+    /// count: for now that of the view's entries, else that of the moment, as for runs in memory.
     ///
     /// # Errors
     /// A segment is missing or damaged.
@@ -56,11 +55,13 @@ impl Node {
         cut: &Cut,
         moment: &Moment,
     ) -> Result<(Ticket, Vec<SharedEntry>)> {
+        let opening = self.keeper().pin();
         let (infos, ticket) = {
             let machine = self.shard(shard).read();
             (self.sealed(&machine, shape.id.0), self.online().hot(shard).ticket(shape.id.0))
         };
         let segments = infos.iter().map(|info| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
+        drop(opening);
         let mut loaded = Vec::with_capacity(keys.len());
         for keys in keys.chunks(limits::LOAD_KEYS) {
             loaded.extend(read(&segments, shape, keys, cut, ticket, moment)?);

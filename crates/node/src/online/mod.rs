@@ -209,12 +209,11 @@ impl Node {
             return Ok(None);
         }
         let permit = self.online().loads.clone().acquire_owned().await.map_err(|_| closed())?;
-        let blobs = self.blob_use().hold().await;
         let (node, request) = (self.clone(), request.clone());
         let answered = tokio::task::spawn_blocking(move || {
             let reply = node.answer_blocking(&request, &moment);
-            // Held here, so that they outlive a caller who went away.
-            drop((blobs, permit));
+            // Held here, so that it outlives a caller who went away.
+            drop(permit);
             reply
         });
         answered.await?

@@ -73,7 +73,6 @@ impl Node {
     /// Whether there may be more.
     async fn warm_some(&self, warming: &mut Warming) -> Result<bool> {
         let permit = self.online().loads.clone().acquire_owned().await.map_err(|_| super::closed())?;
-        let blobs = self.blob_use().hold().await;
         let (node, shard, history) = (self.clone(), warming.shard, warming.history);
         let (segment, views, at) = (warming.segment.clone(), warming.views.clone(), warming.at);
         let read = tokio::task::spawn_blocking(move || {
@@ -81,7 +80,7 @@ impl Node {
                 Place::Cached { slot } => node.warm_cached(shard, history, slot),
                 Place::Loaded { block } => node.warm_loaded(shard, history, &segment, &views, block),
             };
-            drop((blobs, permit));
+            drop(permit);
             next
         });
         let Some(next) = read.await?? else { return Ok(false) };

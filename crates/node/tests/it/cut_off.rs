@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lineate_node::{
@@ -17,12 +17,9 @@ use lineate_types::limits;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::sync::Notify;
 
-use crate::store::{SHARDS, line, load_request, look, open, tester, values};
+use crate::store::{SHARDS, blobs, eventually, line, load_request, look, open, tester, values};
 
 const KEYS: usize = 40;
-/// How long cleaning up may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 fn ids() -> Vec<String> {
     (0..KEYS).map(|number| format!("key-{number}")).collect()
 }
@@ -41,25 +38,6 @@ fn after_steps(steps: usize) -> (OnProgress, Arc<Notify>) {
         }
     };
     (Arc::new(progress), reached)
-}
-
-/// Waits until a condition holds, which background work is about to bring about.
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what} does not come about");
-        tokio::task::yield_now().await;
-    }
-}
-
-fn blobs(node: &Node) -> u64 {
-    let mut count = 0;
-    let counted = node.blobs().list(&mut |_, _| {
-        count += 1;
-        Ok(())
-    });
-    counted.expect("lists");
-    count
 }
 
 /// The value of every key, which must be the same.

@@ -6,6 +6,7 @@ mod concurrent_lookups;
 mod contracts;
 mod cut_off;
 mod epochs;
+mod removal;
 mod sealed_texts;
 mod shared_files;
 mod store;

@@ -1,6 +1,10 @@
 //! A store in a temporary directory with one view of counters, and the verbs tests use.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arrow::{
     array::{Array, AsArray, RecordBatch, StringArray},
@@ -99,7 +103,7 @@ pub(crate) async fn compact(node: &Node) {
 
 /// Waits until everything sealed is in the cache, as far as there is room.
 pub(crate) async fn folded(node: &Node) {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while node.cache_stats().folding > 0 {
         assert!(begun.elapsed().as_secs() < 30, "{:?}", node.cache_stats());
         tokio::task::yield_now().await;
@@ -125,4 +129,27 @@ pub(crate) fn values(reply: &LookupReply) -> Vec<Option<i64>> {
     let column = reply.features.column(0);
     assert_eq!(column.len(), reply.features.num_rows());
     column.as_primitive::<Int64Type>().iter().collect()
+}
+
+/// How long background work may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until a condition holds, which background work is about to bring about.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what} does not come about");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// How many blobs there are.
+pub(crate) fn blobs(node: &Node) -> u64 {
+    let mut count = 0;
+    let counted = node.blobs().list(&mut |_, _| {
+        count += 1;
+        Ok(())
+    });
+    counted.expect("lists");
+    count
 }

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use lineate_types::{Hash, Hasher};
 
-use super::{BlobFile, BlobInfo, BlobStore, BlobWriter, check_read, not_found};
+use super::{BlobFile, BlobInfo, BlobStore, BlobWriter, ClosedBlob, check_read, not_found};
 use crate::{
     Error, Result,
     disk::{Disk, DiskFile, OsDisk},
@@ -197,21 +197,36 @@ impl Write for Writer {
 }
 
 impl BlobWriter for Writer {
-    fn finish(mut self: Box<Self>) -> Result<BlobInfo> {
+    fn close(mut self: Box<Self>) -> Result<Box<dyn ClosedBlob>> {
         self.flush().map_err(|source| Error::io("write", &self.path, source))?;
         self.file.sync().map_err(|source| Error::io("sync", &self.path, source))?;
         let info = BlobInfo { hash: Hash::finish(&self.hasher), bytes: self.bytes };
-        let hex = info.hash.to_hex();
-        let directory = self.store.make_directory(fan(&hex))?;
-        let path = directory.join(hex);
-        let disk = &self.store.disk;
-        disk.rename(&self.path, &path).map_err(|source| Error::io("rename", &self.path, source))?;
-        disk.sync_directory(&directory).map_err(|source| {
-            // The name may not be durable: better no blob than one that may vanish.
-            let _ = disk.remove(&path);
-            Error::io("sync", &directory, source)
-        })?;
-        Ok(info)
+        Ok(Box::new(Closed { writer: *self, info }))
+    }
+}
+
+/// A whole file under its temporary name.
+#[derive(Debug)]
+struct Closed {
+    writer: Writer,
+    info: BlobInfo,
+}
+
+impl ClosedBlob for Closed {
+    fn info(&self) -> BlobInfo {
+        self.info
+    }
+
+    fn keep(self: Box<Self>) -> Result<BlobInfo> {
+        let Writer { store, path, .. } = &self.writer;
+        let hex = self.info.hash.to_hex();
+        let directory = store.make_directory(fan(&hex))?;
+        let renamed = store.disk.rename(path, &directory.join(hex));
+        renamed.map_err(|source| Error::io("rename", path, source))?;
+        // Where this fails the name stays: it may be that of a blob that somebody needs.
+        let synced = store.disk.sync_directory(&directory);
+        synced.map_err(|source| Error::io("sync", &directory, source))?;
+        Ok(self.info)
     }
 }
 

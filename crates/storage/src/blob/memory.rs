@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use lineate_types::Hash;
 
-use super::{BlobFile, BlobInfo, BlobStore, BlobWriter, check_read, not_found};
+use super::{BlobFile, BlobInfo, BlobStore, BlobWriter, ClosedBlob, check_read, not_found};
 use crate::{Error, Result};
 
 /// What happens to one [`BlobWriter::finish`].
@@ -122,7 +122,18 @@ impl Write for Writer {
 }
 
 impl BlobWriter for Writer {
-    fn finish(self: Box<Self>) -> Result<BlobInfo> {
+    fn close(self: Box<Self>) -> Result<Box<dyn ClosedBlob>> {
+        Ok(self)
+    }
+}
+
+impl ClosedBlob for Writer {
+    fn info(&self) -> BlobInfo {
+        BlobInfo { hash: Hash::of(&self.bytes), bytes: self.bytes.len() as u64 }
+    }
+
+    fn keep(self: Box<Self>) -> Result<BlobInfo> {
+        let info = self.info();
         let mut inner = self.store.lock();
         let fault = inner.faults.pop_front().unwrap_or(BlobFault::None);
         let failure = match fault {
@@ -133,7 +144,6 @@ impl BlobWriter for Writer {
         if let Some(kind) = failure {
             return Err(Error::io("store a blob in", "the blob store", kind.into()));
         }
-        let info = BlobInfo { hash: Hash::of(&self.bytes), bytes: self.bytes.len() as u64 };
         inner.blobs.insert(info.hash, self.bytes.into());
         Ok(info)
     }

@@ -5,11 +5,16 @@
 //! - writing the same bytes twice gives the same blob;
 //! - a blob that is shorter than it was, or gone while it is read, is [`Error::Corrupt`].
 //!
-//! Deliberately absent: who still needs a blob (callers delete), and checking the hash on every partial read
+//! [`Keeper`] removes blobs while others use them; what still names a blob is for callers to say.
+//!
+//! Deliberately absent: checking the hash on every partial read
 //! (readers check what they read by the checksums of its format; [`BlobStore::verify`] re-hashes all of it).
 
 mod directory;
+mod keeper;
+mod lease;
 mod memory;
+mod uses;
 
 use std::{io::Write, sync::Arc};
 
@@ -19,6 +24,8 @@ use lineate_types::{Hash, Hasher};
 use crate::{Error, Result};
 
 pub use directory::DirBlobs;
+pub use keeper::{Keeper, Pin};
+pub use lease::Lease;
 pub use memory::{BlobFault, MemBlobs};
 
 /// The name and the size of a blob.
@@ -32,11 +39,32 @@ pub struct BlobInfo {
 
 /// A blob being written. Dropped without [`BlobWriter::finish`], it leaves nothing.
 pub trait BlobWriter: Write + Send {
+    /// Ends the writing: the name of the blob is known, and it is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Full`] where the disk is full; nothing is left of the blob then.
+    fn close(self: Box<Self>) -> Result<Box<dyn ClosedBlob>>;
+
     /// Names the blob and makes it durable.
     ///
     /// # Errors
     /// [`Error::Full`] where the disk is full; nothing is left of the blob then.
-    fn finish(self: Box<Self>) -> Result<BlobInfo>;
+    fn finish(self: Box<Self>) -> Result<BlobInfo> {
+        self.close()?.keep()
+    }
+}
+
+/// A blob whose bytes are all written, and that is not in its place. Dropped without [`ClosedBlob::keep`], it leaves
+/// nothing.
+pub trait ClosedBlob: Send {
+    /// Its name and size.
+    fn info(&self) -> BlobInfo;
+
+    /// Puts it in its place, durably. A blob of this name that was there stays, whatever fails.
+    ///
+    /// # Errors
+    /// Where the disk fails; the blob may be there then, and may be gone after a crash.
+    fn keep(self: Box<Self>) -> Result<BlobInfo>;
 }
 
 /// An open blob. Stays readable while it is open, also after it is deleted.

@@ -2,6 +2,7 @@
 
 mod blob_conformance;
 mod blob_crash;
+mod blob_keeper;
 mod data_dir;
 mod disk_full;
 mod kv_conformance;
