@@ -182,6 +182,16 @@ pub enum Error {
         /// The projects there are.
         projects: Vec<Name>,
     },
+    /// The beginning of several ids.
+    #[error("`{node}` begins {count} ids; give more digits of one, such as {}", .candidates.join(", "))]
+    AmbiguousId {
+        /// What was asked for.
+        node: Box<NodeRef>,
+        /// How many begin so.
+        count: usize,
+        /// The first of them, each with what it names.
+        candidates: Vec<String>,
+    },
 }
 
 fn kinds(kinds: &[Kind]) -> String {
@@ -205,7 +215,8 @@ impl HasKind for Error {
             | Self::InvalidRecord { .. }
             | Self::WrongInput { .. }
             | Self::OutOfRange { .. }
-            | Self::AmbiguousProject { .. } => ErrorKind::Invalid,
+            | Self::AmbiguousProject { .. }
+            | Self::AmbiguousId { .. } => ErrorKind::Invalid,
             Self::TooLarge { .. } | Self::GraphFull => ErrorKind::ResourceExhausted,
             Self::Behind { .. } => ErrorKind::Unavailable,
             Self::NotNextEntry { .. } | Self::CommitTimeRegressed { .. } => ErrorKind::Internal,

@@ -14,9 +14,17 @@ pub type Hasher = blake3::Hasher;
 
 /// The text is not a content hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a content hash; expected `b3:` and 64 hex digits")]
+#[error("`{text}` is not a content hash; expected `b3:` and {digits} hex digits")]
 pub struct ParseHashError {
     text: String,
+    digits: &'static str,
+}
+
+impl ParseHashError {
+    /// The text is not the beginning of one either.
+    pub(crate) fn of_prefix(text: &str) -> Self {
+        Self { text: text.to_owned(), digits: "8 to 64" }
+    }
 }
 
 impl Hash {
@@ -75,7 +83,7 @@ impl FromStr for Hash {
     type Err = ParseHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseHashError { text: text.to_owned() };
+        let error = || ParseHashError { text: text.to_owned(), digits: "64" };
         let hex = text.strip_prefix("b3:").ok_or_else(error)?;
         let hash = blake3::Hash::from_hex(hex).map_err(|_| error())?;
         Ok(Self(*hash.as_bytes()))

@@ -11,6 +11,7 @@ mod data_type;
 mod definition;
 mod error;
 mod hash;
+mod hash_prefix;
 mod id;
 mod key;
 pub mod limits;
@@ -26,6 +27,7 @@ pub use definition::{
 };
 pub use error::{ErrorKind, HasKind};
 pub use hash::{Hash, Hasher, ParseHashError};
+pub use hash_prefix::HashPrefix;
 pub use id::{Bucket, GroupId, HistoryId, ShardId, ViewId};
 pub use key::{EntityKey, KEY_FORMAT_VERSION, KeyError, KeyType, KeyValue};
 pub use name::{Name, NameError, VersionedName};

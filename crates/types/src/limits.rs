@@ -137,6 +137,8 @@ pub const SEALED_BYTES: usize = SEALED_TEXT_BYTES + 1024;
 pub const SEALED_FILE_BYTES: usize = 8 * 1024 * 1024;
 /// Edges one trace returns before it hands out a cursor.
 pub const TRACE_EDGES: usize = 100_000;
+/// Ids that the answer to an ambiguous one names.
+pub const AMBIGUOUS_IDS: usize = 8;
 /// Records that say more of a node, moves of aliases, and named nodes that showing it gives at most, each.
 pub const SHOWN_RECORDS: usize = 1_000;
 /// Bytes of related records, and of texts, that showing a node gives at most, each.

@@ -101,6 +101,14 @@ pub struct VersionedName {
     pub version: Option<u32>,
 }
 
+impl VersionedName {
+    /// Whether a text after `@` can only be meant as a version: `v` and digits.
+    pub fn is_version(text: &str) -> bool {
+        text.strip_prefix('v')
+            .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.is_empty())
+    }
+}
+
 impl fmt::Display for VersionedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.version {

@@ -46,6 +46,8 @@ pub struct Graph {
     places: Vec<Place>,
     arcs: Vec<Arc>,
     by_id: BTreeMap<Hash, Slot>,
+    /// The sources of each file, by the hash of its content.
+    by_file: BTreeMap<Hash, Vec<Slot>>,
     /// By kind and project.
     by_name: BTreeMap<(NodeKind, Name), Names>,
 }
@@ -212,6 +214,9 @@ impl Graph {
         let slot = self.places.len() as Slot;
         let arcs = self.arcs.len() as u32;
         self.by_id.insert(node.id, slot);
+        if let Some(file) = node.file {
+            self.by_file.entry(file).or_default().push(slot);
+        }
         if let (Some(kind), Some(project), Some(name)) = (node.node_kind(), &node.project, &node.name) {
             let versions = self.by_name.entry((kind, project.clone())).or_default();
             let version = node.version.unwrap_or(1);

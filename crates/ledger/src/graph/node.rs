@@ -7,7 +7,7 @@ use lineate_types::{Hash, Name, NodeKind, TimestampUs};
 use super::Graph;
 use crate::{
     Error, Result,
-    record::{Assertion, Collection, Evaluation, Kind, Load, Promotion, Record, Run, Seal},
+    record::{Assertion, Collection, Evaluation, Kind, Load, Promotion, Record, Run, Seal, Source},
 };
 
 /// A record in the graph, or an agent.
@@ -31,6 +31,8 @@ pub struct Node {
     pub version: Option<u32>,
     /// The rows it stands for.
     pub rows: Option<u64>,
+    /// Of a source: the hash of its file's content, by which it can be found.
+    pub file: Option<Hash>,
     /// What tells it from others of its kind that have no name: a seal's shard, an assertion's predicate,
     /// the size of a collection.
     pub detail: Option<String>,
@@ -47,6 +49,7 @@ impl Node {
             name: None,
             version: None,
             rows: None,
+            file: None,
             detail: None,
         }
     }
@@ -68,9 +71,13 @@ impl Node {
         }
     }
 
-    /// `dataset:flights/delays@v3`; without a name, the word and what tells it apart: `seal shard 3`.
+    /// `dataset:flights/delays@v3`; a file by its content, `source:b3:1234abcd5678`; without a name, the word and what
+    /// tells it apart: `seal shard 3`.
     pub fn title(&self) -> String {
         let word = self.word();
+        if let Some(file) = self.file {
+            return format!("{word}:b3:{}", file.short());
+        }
         match (&self.project, &self.name, self.version, &self.detail) {
             (Some(project), Some(name), Some(version), _) => format!("{word}:{project}/{name}@v{version}"),
             (Some(project), Some(name), None, _) => format!("{word}:{project}/{name}"),
@@ -148,6 +155,10 @@ impl Graph {
             name,
             version,
             rows: record.rows(),
+            file: match record {
+                Record::Source(Source { physical_hash, .. }) => Some(*physical_hash),
+                _ => None,
+            },
             detail,
         };
         let shares_its_name = matches!(record, Record::Evaluation(_));

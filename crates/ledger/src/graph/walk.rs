@@ -71,7 +71,7 @@ impl Default for Trace {
 /// One page of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
-    /// Where it began.
+    /// Where it began: a record, an agent, or the content of a file, whose sources then all are at depth 0.
     pub start: Hash,
     /// Which way.
     pub direction: Direction,
@@ -134,7 +134,7 @@ pub struct Cursor {
     size: u64,
     #[n(5)]
     agents: bool,
-    /// Steps done: the start, then every edge followed.
+    /// Steps done: every start, then every edge followed.
     #[n(6)]
     steps: u64,
     /// The commit time that `size` was found by.
@@ -193,7 +193,7 @@ impl Graph {
         if cursor.size > self.size() {
             return Err(Error::Behind { size: cursor.size, actual: self.size() });
         }
-        let start = self.resolve(&NodeRef::Id(cursor.start), None, At::Size(cursor.size))?.id;
+        let start = self.start(&NodeRef::Id(cursor.start), None, At::Size(cursor.size))?;
         let mut page = Page::new(self, cursor, limit.clamp(1, limits::TRACE_NODES));
         let complete = page.fill(start);
         let Page { nodes, edges, step, cut, .. } = page;
@@ -242,9 +242,13 @@ impl<'a> Page<'a> {
 
     /// Walks until the page is full or all was visited; the latter is true.
     fn fill(&mut self, start: Hash) -> bool {
-        let Some(start) = self.graph.by_id.get(&start).copied() else { return true };
-        self.find(start, 0);
-        self.step += 1;
+        for start in self.graph.starts(start, self.cursor.size) {
+            if self.is_kept() && self.nodes.len() >= self.limit {
+                return false;
+            }
+            self.find(start, 0);
+            self.step += 1;
+        }
         let mut next = 0;
         while let Some((slot, depth)) = self.found.get(next).copied() {
             next += 1;

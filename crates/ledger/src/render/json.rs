@@ -59,6 +59,7 @@ fn node(node: &Node) -> Value {
             ("project", node.project.as_ref().map(|project| json!(project.as_str()))),
             ("name", node.name.as_ref().map(|name| json!(name.as_str()))),
             ("version", node.version.map(|version| json!(version))),
+            ("file", node.file.map(|file| json!(file.to_string()))),
             ("rows", node.rows.map(|rows| json!(rows))),
             ("detail", node.detail.as_ref().map(|detail| json!(detail))),
         ];

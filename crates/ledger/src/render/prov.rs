@@ -12,19 +12,19 @@ use crate::{
 const NAMESPACE: &str = "https://lineate.dev/ns/prov#";
 
 /// One page of a walk as a PROV-JSON document. Relations whose far end is on another page appear with it: PROV
-/// lets a document name what it does not describe. `lineate:complete` of the start says whether no more follows,
+/// lets a document name what it does not describe. `lineate:complete` of the page's first node says whether no more follows,
 /// `lineate:cut` whether the depth asked for left edges out.
 pub fn prov_json(walk: &Walk, beside: Beside<'_>) -> Value {
     let mut sections: Map<String, Value> = Map::new();
     sections.insert("prefix".to_owned(), json!({"lineate": NAMESPACE}));
-    for found in &walk.nodes {
+    for (position, found) in walk.nodes.iter().enumerate() {
         let section = match found.node.kind {
             Some(kind) if kind.is_activity() => "activity",
             Some(_) => "entity",
             None => "agent",
         };
         let mut attributes = attributes(&found.node, beside);
-        if found.node.id == walk.start {
+        if position == 0 {
             attributes.insert("lineate:complete".to_owned(), json!(walk.is_complete()));
             attributes.insert("lineate:cut".to_owned(), json!(walk.cut));
             attributes.insert("lineate:size".to_owned(), json!(walk.size));

@@ -1,9 +1,9 @@
 //! The graph: what may be added, and how names are found.
 
 use lineate_ledger::{
-    Error, Graph, Record,
-    graph::{At, Direction},
-    record::Role,
+    Error, Graph, Record, Sealed,
+    graph::{At, Direction, Trace, Walk},
+    record::{Role, Run, Source},
 };
 use lineate_types::{ErrorKind, HasKind, Hash, Name, NodeRef, TimestampUs};
 
@@ -165,7 +165,12 @@ fn what_is_not_there_is_answered_with_what_is_near() {
         unknown("view:flighs/weather"),
         "`view:flighs/weather` is not in the ledger; there is no project `flighs`, did you mean `flights`?"
     );
-    assert_eq!(unknown("source:x"), "`source:x` is not in the ledger; project `flights` has no source");
+    let young = Ledger::with(&[samples::view("weather", 1, None)]);
+    assert_eq!(
+        resolve(&young, "model:x").expect_err("not there"),
+        "`model:x` is not in the ledger; project `flights` has no model"
+    );
+    assert!(unknown("source:x").contains("files are named by their content, as source:b3:HEX"));
     assert!(unknown("agent:ada").ends_with("agents are sealed, give the commitment as b3:HEX"));
     let hash = Hash::of(b"nothing").to_string();
     assert_eq!(unknown(&hash), format!("`{hash}` is not in the ledger"));
@@ -224,4 +229,111 @@ fn an_agent_is_one_node_from_its_first_record_on() {
     assert_eq!(edges, expected);
     assert_eq!(ledger.graph.edges(ada, Direction::Down, At::Size(4)).count(), 1);
     assert_eq!(ledger.graph.nodes().filter(|node| node.kind.is_none()).count(), 2);
+}
+
+/// The first so many hex digits of an id.
+fn digits(id: Hash, count: usize) -> String {
+    id.to_string().chars().take("b3:".len() + count).collect()
+}
+
+#[test]
+fn a_record_is_found_by_the_beginning_of_its_id() {
+    let ledger = told();
+    for (_, record) in story() {
+        for count in [8, 12, 63, 64] {
+            let node = reference(&digits(record.id(), count));
+            assert_eq!(ledger.graph.resolve(&node, None, At::Newest).map(|node| node.id), Ok(record.id()));
+        }
+    }
+    let last = story().last().map(|(_, record)| record.id()).expect("there");
+    let error = ledger.graph.resolve(&reference(&digits(last, 12)), None, At::Size(1)).expect_err("later");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn the_beginning_of_several_ids_is_answered_with_them() {
+    // Two hashes that begin alike are not found by trying: an agent's commitment is any hash.
+    let like = |last: u8| {
+        let mut bytes = *samples::sealed("twin").0.as_bytes();
+        bytes[31] = last;
+        Sealed(Hash::from_bytes(bytes))
+    };
+    let mut ledger = Ledger::default();
+    for (number, principal) in (1..).zip([like(1), like(2)]) {
+        let Record::Run(run) = samples::run(number, &[]) else { panic!("a run") };
+        ledger.add(&Record::Run(Run { principal, ..run }));
+    }
+    let begun = reference(&digits(like(1).0, 12));
+    let error = ledger.graph.resolve(&begun, None, At::Newest).expect_err("two");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let expected = format!(
+        "`{begun}` begins 2 ids; give more digits of one, such as {} (agent), {} (agent)",
+        like(1).0,
+        like(2).0
+    );
+    assert_eq!(error.to_string(), expected);
+    let alone = ledger.graph.resolve(&begun, None, At::Size(1)).map(|node| node.id);
+    assert_eq!(alone, Ok(like(1).0), "at an entry before the second");
+}
+
+#[test]
+fn an_alias_names_the_version_it_pointed_at_then() {
+    let mut ledger = Ledger::default();
+    let run = ledger.add(&samples::run(1, &[]));
+    let models: Vec<Hash> = [1, 2].map(|version| ledger.add(&samples::model(version, run))).into();
+    let [one, two] = [0, 1].map(|place: usize| models[place]);
+    let first = ledger.add(&samples::promotion(one, None));
+    let Record::Promotion(promotion) = samples::promotion(two, Some(first)) else { panic!("a promotion") };
+    let alias = format!("model:flights/delay_model@{}", promotion.alias);
+    ledger.add(&Record::Promotion(promotion));
+    let node = reference(&alias);
+    let named = |at| ledger.graph.resolve(&node, None, at).map(|node| node.id);
+    assert_eq!((named(At::Newest), named(At::Size(4))), (Ok(two), Ok(one)));
+    assert_eq!(named(At::Size(3)).map_err(|error| error.kind()), Err(ErrorKind::NotFound));
+    let unknown = resolve(&ledger, "model:delay_model@staging").expect_err("no such alias");
+    assert!(unknown.ends_with("; the aliases of the model are production"), "{unknown}");
+}
+
+#[test]
+fn a_file_is_found_by_its_content_and_walked_from_all_its_loads() {
+    let mut ledger = Ledger::default();
+    let view = ledger.add(&samples::view("weather", 1, None));
+    let Record::Source(once) = samples::source("a.csv") else { panic!("a source") };
+    let again = Source { path: samples::sealed("b.csv"), ..once.clone() };
+    let file = once.physical_hash;
+    let sources = [Record::Source(once), Record::Source(again)].map(|source| ledger.add(&source));
+    let loads = [(1, 0), (2, 1)]
+        .map(|(number, place): (u64, usize)| ledger.add(&samples::load(number, view, &[sources[place]])));
+    for text in [digits(file, 12), format!("source:{}", digits(file, 8)), file.to_string()] {
+        let node = reference(&text);
+        assert_eq!(ledger.graph.start(&node, None, At::Newest), Ok(file), "{text}");
+        assert_eq!(
+            ledger.graph.resolve(&node, None, At::Newest).map(|node| node.id),
+            Ok(sources[1]),
+            "{text}"
+        );
+        assert_eq!(
+            ledger.graph.resolve(&node, None, At::Size(2)).map(|node| node.id),
+            Ok(sources[0]),
+            "{text}"
+        );
+    }
+    let trace = Trace { direction: Direction::Down, ..Trace::default() };
+    let found =
+        |walk: Walk| walk.nodes.into_iter().map(|node| (node.node.id, node.depth)).collect::<Vec<_>>();
+    let all = [(sources[0], 0), (sources[1], 0), (loads[0], 1), (loads[1], 1)];
+    assert_eq!(found(ledger.graph.walk(file, &trace).expect("there")), all);
+    let mut page = ledger.graph.walk(file, &Trace { limit: 1, ..trace }).expect("there");
+    let mut paged = Vec::new();
+    loop {
+        let cursor = page.cursor.clone();
+        paged.extend(found(page));
+        match cursor {
+            Some(cursor) => page = ledger.graph.resume(&cursor, 1).expect("there"),
+            None => break,
+        }
+    }
+    assert_eq!(paged, all, "page by page");
+    let unknown = resolve(&ledger, "source:b3:0123456789").expect_err("no such file");
+    assert!(unknown.contains("no file whose content has this hash was loaded"), "{unknown}");
 }

@@ -37,7 +37,7 @@ fn a_tree_shows_each_node_once_and_then_refers_to_it() {
               │  └─ view:flights/weather@v1  b3:febf68a292dd  (↑ seen above)
               └─ load:flights/l17  100 rows  b3:ced0f8a6bb17
                  ├─ view:flights/weather@v1  b3:febf68a292dd  (↑ seen above)
-                 └─ source  100 rows  b3:27478968c89a
+                 └─ source:b3:5116c2135a20  100 rows  b3:27478968c89a
     "#]]
     .assert_eq(&text);
 }
@@ -72,7 +72,7 @@ fn opened_text_stands_beside_its_node_and_cannot_move_the_cursor() {
     expect![[r#"
         load:flights/l17  100 rows  b3:ced0f8a6bb17
         ├─ view:flights/weather@v1  b3:febf68a292dd
-        └─ source  100 rows  b3:27478968c89a  s3://bucket/\u{1b}[2Jx\u{a}\u{202e}y
+        └─ source:b3:5116c2135a20  100 rows  b3:27478968c89a  s3://bucket/\u{1b}[2Jx\u{a}\u{202e}y
     "#]]
     .assert_eq(&text);
 }
@@ -192,10 +192,11 @@ fn the_json_form_has_all_there_is() {
             {
               "id": "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484",
               "kind": "source",
-              "title": "source",
+              "title": "source:b3:5116c2135a20",
               "seq": 0,
               "commit_time": "1970-01-01T00:00:00.001000Z",
               "project": "flights",
+              "file": "b3:5116c2135a20e2ccde23c06940c445333d394211aa38d9c693544f6465453186",
               "rows": 100,
               "depth": 1,
               "cut": false
@@ -242,7 +243,7 @@ fn dot_quotes_what_it_is_given() {
           node [shape=box];
           "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" [label="load:flights/l17\n100 rows\nb3:ced0f8a6bb17", shape=ellipse];
           "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50" [label="view:flights/weather@v1\nb3:febf68a292dd", shape=ellipse];
-          "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484" [label="source\n100 rows\nC:\\new \"files\"\nb3:27478968c89a", shape=ellipse];
+          "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484" [label="source:b3:5116c2135a20\n100 rows\nC:\\new \"files\"\nb3:27478968c89a", shape=ellipse];
           "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" -> "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50" [label="specialization_of"];
           "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2" -> "b3:27478968c89a06b65d70e1781828e577ee070ea202916083e5e2d4d70c01d484" [label="was_derived_from"];
         }

@@ -1,12 +1,14 @@
 //! `lineate trace`.
 
+use std::{fs::File, io, path::PathBuf};
+
 use clap::{ArgGroup, Args};
 use console::style;
 use lineate_client::{
     Client,
     v1::{Direction, Drawing, TraceReply, TraceRequest},
 };
-use lineate_types::TimestampUs;
+use lineate_types::{Hash, Hasher, TimestampUs};
 
 use super::Outcome;
 use crate::{
@@ -18,20 +20,25 @@ const EXAMPLES: &str = "\
 Examples:
   lineate trace model:late@v2                  all that the model was made from, to the files
   lineate trace view:weather --down            everything that was made from the view
+  lineate trace --file weather.csv             every load, training set and model that has rows of this file
   lineate trace dataset:delays --depth 1       its direct inputs
   lineate trace model:late --at 2024-05-01T00:00:00Z   as it was recorded then
   lineate trace model:late --format dot | dot -Tsvg > lineage.svg
 
-Nodes: source: load: view: service: dataset: job: run: model: eval: deployment: agent:, then \
-[PROJECT/]NAME[@vN]; or b3:HEX, the id of any record. A bare name is the newest version.";
+Nodes: load: view: service: dataset: job: run: model: eval: deployment:, then [PROJECT/]NAME[@vN], the newest \
+without a version; model:NAME@ALIAS; source:b3:HEX, a file by its content as `b3sum` prints it; b3:HEX, any record \
+by its id. Of a hash at least 8 digits.";
 
 /// Shows what a node was made from, or what was made from it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("direction").args(["up", "down"]))]
 pub(crate) struct Arguments {
-    /// KIND:[PROJECT/]NAME[@vN] or b3:HEX
-    #[arg(value_name = "NODE")]
-    node: String,
+    /// KIND:[PROJECT/]NAME[@vN], model:NAME@ALIAS, source:b3:HEX or b3:HEX
+    #[arg(value_name = "NODE", required_unless_present = "file")]
+    node: Option<String>,
+    /// This file, by its content, instead of a node; down, unless --up is given
+    #[arg(long, value_name = "FILE", conflicts_with = "node")]
+    file: Option<PathBuf>,
     /// To what it was made from (the default)
     #[arg(long)]
     up: bool,
@@ -64,7 +71,14 @@ pub(crate) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<Outcome, Error> {
-    let direction = if arguments.down { Direction::Down } else { Direction::Up };
+    let from_file = arguments.file.is_some();
+    let node = match (arguments.file, arguments.node) {
+        (Some(file), _) => source(file).await?,
+        (None, node) => node.unwrap_or_default(),
+    };
+    // A file was made from nothing that is known.
+    let down = arguments.down || (from_file && !arguments.up);
+    let direction = if down { Direction::Down } else { Direction::Up };
     let drawing = match output.format() {
         Format::Text | Format::Tree => Drawing::Tree,
         Format::Json => Drawing::Json,
@@ -73,7 +87,7 @@ pub(crate) async fn run(
     };
     let depth = arguments.depth;
     let request = TraceRequest {
-        node: arguments.node,
+        node,
         direction: direction.into(),
         depth,
         at_us: arguments.at.map(|time| time.0),
@@ -91,6 +105,18 @@ pub(crate) async fn run(
         _ => output.text(&ended(reply.drawing))?,
     }
     Ok(Outcome::Done)
+}
+
+/// The node of a file's content.
+async fn source(file: PathBuf) -> Result<String, Error> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        let mut hasher = Hasher::new();
+        match File::open(&file).and_then(|mut open| io::copy(&mut open, &mut hasher)) {
+            Ok(_) => Ok(format!("source:{}", Hash::finish(&hasher))),
+            Err(source) => Err(Error::File { action: "read", path: file, source }),
+        }
+    });
+    hashed.await.map_err(io::Error::other)?
 }
 
 /// Whether that was all (within a depth, if that left something out), and at which checkpoint of the ledger.

@@ -153,3 +153,35 @@ fn every_record_of_a_store_can_be_shown_at_a_checkpoint() {
     assert!(text.contains("weather__temp     float64"), "{text}");
     assert!(text.contains("  at ledger size 9, root "), "{text}");
 }
+
+#[test]
+fn nodes_are_named_by_aliases_by_the_beginning_of_ids_and_by_files() {
+    let place = Place::new();
+    place.prepare();
+    place.json("ingest weather history.csv --again");
+    place.json("dataset create delays --spine labels.csv --service delay_model");
+    let model = place.json("model register late --dataset delays");
+    place.json("model promote late@v1 production");
+    let id = model["record"].as_str().expect("an id");
+    for node in ["model:late@production", "model:flights/late@production", &id[..11]] {
+        assert_eq!(place.json(&format!("show {node}"))["id"], id, "{node}");
+        assert_eq!(place.json(&format!("trace {node}"))["start"], id, "{node}");
+        assert_eq!(place.json(&format!("verify {node}"))["verified"], true, "{node}");
+    }
+    let titles = |walk: &Value| -> Vec<String> {
+        let nodes = walk["nodes"].as_array().expect("nodes").iter();
+        nodes.map(|node| node["title"].as_str().expect("title").to_owned()).collect()
+    };
+    let from_file = place.json("trace --file history.csv");
+    for title in ["load:flights/l1", "load:flights/l2", "dataset:flights/delays@v1", "model:flights/late@v1"]
+    {
+        assert!(titles(&from_file).iter().any(|found| found == title), "{title}: {from_file}");
+    }
+    let source = titles(&from_file).swap_remove(0);
+    assert!(source.starts_with("source:b3:"), "{source}");
+    assert_eq!(titles(&place.json(&format!("trace {source} --down"))), titles(&from_file));
+    let run = place.embedded(&["trace", "--file", "labels.csv", "--format", "json"]);
+    assert_eq!((run.code, run.error().0.as_str()), (Some(1), "not_found"));
+    let refused = place.embedded(&["model", "promote", "late@v1", "v2", "--format", "json"]).error();
+    assert!(refused.1.contains("reads as a version"), "{refused:?}");
+}

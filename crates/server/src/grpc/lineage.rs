@@ -75,7 +75,7 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
         let graph = meta.ledger().graph();
         let walk = if request.cursor.is_empty() {
             let at = At::from(reader::time(request.at_us));
-            let start = graph.resolve(&reader::node(&request.node)?, None, at)?.id;
+            let start = graph.start(&reader::node(&request.node)?, None, at)?;
             let direction = match request.direction() {
                 Direction::Down => graph::Direction::Down,
                 Direction::Up | Direction::Unspecified => graph::Direction::Up,

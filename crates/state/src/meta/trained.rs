@@ -223,6 +223,11 @@ impl MetaMachine {
         batch: &mut KvBatch,
     ) -> Result<MetaReply> {
         let Promote { project, model, version, alias } = promote;
+        if VersionedName::is_version(alias.as_str()) {
+            return Err(Error::Invalid(format!(
+                "`{alias}` is no alias, it reads as a version; a name such as `production` is one"
+            )));
+        }
         let key = (project.clone(), model.clone());
         let versions = self.models.get_mut(&key).ok_or_else(|| Error::NotFound {
             what: "model".into(),
