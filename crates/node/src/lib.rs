@@ -17,6 +17,7 @@ pub mod api;
 mod blob_removal;
 mod checkpoint;
 mod clock;
+mod compaction;
 mod definitions;
 mod error;
 mod ingest;
@@ -41,6 +42,7 @@ mod writers;
 
 pub use annotations::Annotations;
 pub use clock::SystemClock;
+pub use compaction::{CompactionBounds, CompactionSize};
 pub use error::{Error, Result};
 pub use node::Node;
 pub use replica::Shared;

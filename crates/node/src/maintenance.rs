@@ -5,24 +5,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lineate_segment::{
-    merge::merge_runs,
-    run::RowSource,
-    segment::{CommitSource, SegmentInfo, write_run},
-};
+use lineate_segment::segment::{CommitSource, write_run};
 use lineate_state::{
     RunNumber,
     meta::{LoadOutcome, MetaCommand},
-    shard::{Compact, Resolve, RunKey, Seal, SealNote, ShardCommand, StreamRun},
+    shard::{Resolve, RunKey, Seal, SealNote, ShardCommand, StreamRun},
 };
 use lineate_types::{ErrorKind, HasKind, HistoryId, Principal, ShardId, TimestampUs, limits};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, field::Empty};
+use tracing::field::Empty;
 
-use crate::{Error, Node, Result};
+use crate::{CompactionBounds, Error, Node, Result};
 
 /// Who the background work is done for.
-fn system() -> Principal {
+pub(crate) fn system() -> Principal {
     Principal("system".into())
 }
 
@@ -170,56 +166,19 @@ impl Node {
         Ok(())
     }
 
-    /// Merges the smallest segments of every history that has too many.
+    /// Merges segments of every history that has too many. What fails in one keeps none of the others from it.
     async fn compact_shard(&self, shard: ShardId) -> Result<()> {
         let histories: Vec<HistoryId> = self.shard(shard).read().histories().map(|(id, _)| id).collect();
+        let mut outcome = Ok(());
         for history in histories {
-            while self.compact(shard, history, limits::SEGMENTS_BEFORE_COMPACTION).await? {}
+            outcome = outcome.and(self.compact_fully(shard, history).await);
         }
-        Ok(())
+        outcome
     }
 
-    /// Merges the smallest segments of one history in one shard if it has more than `most`; says whether it did.
-    ///
-    /// # Errors
-    /// A segment is damaged, or the disk is full.
-    pub async fn compact(&self, shard: ShardId, history: HistoryId, most: usize) -> Result<bool> {
-        let pin = self.keeper().pin();
-        let (mut segments, schema) = {
-            let machine = self.shard(shard).read();
-            let Some(rows) = machine.history(history) else { return Ok(false) };
-            let newest = machine.newest_view(history).map(|(_, schema)| schema.as_ref().clone());
-            let segments: Vec<(u64, SegmentInfo)> =
-                rows.sealed.iter().map(|(number, sealed)| (*number, sealed.segment.clone())).collect();
-            (segments, newest)
-        };
-        let Some(schema) = schema.filter(|_| segments.len() > most.max(1)) else { return Ok(false) };
-        segments.sort_by_key(|(number, segment)| (segment.rows, *number));
-        segments.truncate(limits::SEGMENTS_BEFORE_COMPACTION.max(2));
-        let inputs: Vec<u64> = segments.iter().map(|(number, _)| *number).collect();
-        let rows: i64 = segments.iter().map(|(_, segment)| segment.rows.cast_signed()).sum();
-        let span = tracing::info_span!("compact", %shard, %history, segments = segments.len() as i64, rows);
-        let opened =
-            segments.iter().map(|(_, info)| self.segments().open(info)).collect::<Result<Vec<_>>>()?;
-        drop(pin);
-        let lease = self.lease_blobs();
-        let blobs = lease.clone();
-        let merging = tokio::task::spawn_blocking(move || {
-            let runs: Vec<&dyn RowSource> =
-                opened.iter().map(|segment| segment.as_ref() as &dyn RowSource).collect();
-            merge_runs(&blobs, history, schema, &runs)
-        });
-        let output = merging.instrument(span.clone()).await??;
-        let compact = ShardCommand::Compact(Compact { history, inputs, output });
-        let principal = system();
-        let compacting = self.propose_shard(&principal, shard, compact).instrument(span);
-        match self.name_blobs(&lease, compacting).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
-            other => other?,
-        };
-        self.keeper().suspect(segments.iter().flat_map(|(_, info)| [info.segment, info.key_index]));
-        self.remove_blobs().await?;
-        Ok(true)
+    async fn compact_fully(&self, shard: ShardId, history: HistoryId) -> Result<()> {
+        while self.compact(shard, history, &CompactionBounds::default()).await? {}
+        Ok(())
     }
 
     /// After a restart: ends the loads that were cut off, and removes blobs that nothing names.

@@ -86,8 +86,16 @@ pub const SEGMENT_ROW_GROUP_ROWS: usize = 131_072;
 pub const SEGMENT_ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
 /// Rows of a spine that are joined at once, and so held in memory with their features.
 pub const TRAINING_WINDOW_ROWS: usize = 1_048_576;
-/// Segments of one view in one shard above which they are compacted.
+/// Segments of one view in one shard above which they are compacted, and segments of one compaction.
 pub const SEGMENTS_BEFORE_COMPACTION: usize = 8;
+/// Rows of one compaction. A segment of more than half of them is compacted no more. Times and ordinals of all
+/// rows are in memory meanwhile: 32 bytes of each.
+pub const COMPACTION_ROWS: u64 = 16_777_216;
+/// Bytes of the key indexes of one compaction. All distinct keys are in memory meanwhile, and an index is larger than
+/// its keys, which a run numbers in 32 bits.
+pub const COMPACTION_KEY_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes of the segments of one compaction: the output takes about as many beside them.
+pub const COMPACTION_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
 /// Entities of one online lookup.
 pub const LOOKUP_ENTITIES: usize = 10_000;

@@ -11,7 +11,7 @@ use arrow::{
     datatypes::Int64Type,
 };
 use lineate_node::{
-    Error, Node, SystemClock,
+    CompactionBounds, Error, Node, SystemClock,
     api::{LoadFile, LoadRequest, LookupReply, LookupRequest, Options},
 };
 use lineate_segment::intake::{ForeignFile, Intake};
@@ -97,7 +97,7 @@ pub(crate) async fn seal(node: &Node) {
 
 pub(crate) async fn compact(node: &Node) {
     for shard in node.shard_ids() {
-        node.compact(shard, view(node).history, 1).await.expect("compacts");
+        node.compact(shard, view(node).history, &CompactionBounds::down_to(1)).await.expect("compacts");
     }
 }
 

@@ -12,7 +12,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use lineate_node::{
-    Node,
+    CompactionBounds, Node,
     api::{LoadFile, LoadRequest},
 };
 use lineate_query::{DatasetRequest, verify};
@@ -149,7 +149,7 @@ async fn the_flights_training_set_is_the_same_from_many_loads_and_after_their_co
     let segments = node.status().segments;
     let histories: Vec<HistoryId> = node.catalog().views().map(|view| view.history).collect();
     for history in histories {
-        assert!(node.compact(ShardId(0), history, 1).await.expect("compacts"));
+        assert!(node.compact(ShardId(0), history, &CompactionBounds::down_to(1)).await.expect("compacts"));
     }
     assert!(node.status().segments * 3 <= segments, "{segments} segments before");
     assert_eq!(create(&node, &directory, MatchMode::Known).await, before);

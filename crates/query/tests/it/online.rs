@@ -10,7 +10,7 @@ use arrow::{
     datatypes::Int64Type,
 };
 use lineate_node::{
-    Node, SystemClock,
+    CompactionBounds, Node, SystemClock,
     api::{LookupRequest, Options, Status},
 };
 use lineate_query::DatasetRows;
@@ -171,7 +171,7 @@ impl<'a> Store<'a> {
     async fn compact(&self) {
         for history in self.histories() {
             for shard in self.node().shard_ids() {
-                self.node().compact(shard, history, 1).await.expect("compacts");
+                self.node().compact(shard, history, &CompactionBounds::down_to(1)).await.expect("compacts");
             }
         }
     }

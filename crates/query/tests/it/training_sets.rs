@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{DataType, TimeUnit},
 };
 use expect_test::{Expect, expect};
-use lineate_node::Node;
+use lineate_node::{CompactionBounds, Node};
 use lineate_query::{DatasetRequest, DatasetRows, verify};
 use lineate_types::{HasKind, Hash, MatchMode, ShardId};
 
@@ -129,7 +129,7 @@ async fn compaction_never_changes_a_training_set() {
     create(&node, spine, Some(MatchMode::Event), None).await.expect("joins");
     let name = "delays".parse().expect("a name");
     let history = node.catalog().views().next().expect("defined").history;
-    while node.compact(ShardId(0), history, 1).await.expect("compacts") {}
+    while node.compact(ShardId(0), history, &CompactionBounds::down_to(1)).await.expect("compacts") {}
     assert_eq!(node.status().segments, 1);
     let report = verify(&node, &tester(), None, &name, quiet()).await.expect("verifies");
     assert!(report.verified, "{report:?}");
