@@ -22,8 +22,8 @@ mod error;
 mod options;
 mod ports;
 
-pub use core::{GroupStatus, ReadPoint, Standing, checkpoint, standing};
-pub use driver::{Driver, Failure, Handle, Reply};
+pub use core::{GroupStatus, ReadPoint, Standing, Survey, checkpoint, standing};
+pub use driver::{Driver, Failure, Handle, Reply, Served};
 pub use error::{Error, Result};
 pub use options::Options;
 pub use ports::{Applied, Body, BoxError, Checkpointing, Clock, Committed, Outbox, StateMachine};

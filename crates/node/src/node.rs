@@ -1,12 +1,13 @@
 //! Opening and closing a node, and proposing to its groups.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Clock, Driver, GroupStatus, Handle, Reply, StateMachine};
+use lineate_consensus::{Clock, Driver, GroupStatus, Handle, Reply, Served, StateMachine};
 use lineate_state::{
     codec,
     meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest},
@@ -392,16 +393,23 @@ impl Inner {
         let blobs: Arc<dyn BlobStore> = Arc::new(DirBlobs::open(&dir.blobs_dir(), &dir.tmp_dir())?);
         let sealed_texts = SealedTexts::open_in(&dir.sealed_dir())?;
         let changed = Arc::new(Notify::new());
-        for group in [GroupId::META].into_iter().chain((0..dir.shards()).map(|shard| ShardId(shard).group()))
-        {
-            rebuild_unless_it_fits(log.as_ref(), kv.as_ref(), blobs.as_ref(), group)?;
+        let shard_groups = (0..dir.shards()).map(|shard| ShardId(shard).group());
+        let mut surveys = BTreeMap::new();
+        for group in [GroupId::META].into_iter().chain(shard_groups) {
+            let survey = rebuild_unless_it_fits(log.as_ref(), kv.as_ref(), blobs.as_ref(), group)?;
+            surveys.extend(survey.map(|survey| (group, survey)));
         }
+        let mut served = |group: GroupId, machine: Box<dyn StateMachine>| Served {
+            group,
+            machine,
+            survey: surveys.remove(&group),
+        };
 
         let (replica, meta) =
             Replica::<MetaMachine>::restore(kv.clone(), blobs.clone(), GroupId::META, changed.clone())?;
         let plans = Plans::new(&meta.read());
         let replica = replica.followed_by(plans.follower());
-        let mut groups: Vec<(GroupId, Box<dyn StateMachine>)> = vec![(GroupId::META, Box::new(replica))];
+        let mut groups = vec![served(GroupId::META, Box::new(replica))];
         let mut shards = Vec::with_capacity(usize::from(dir.shards()));
         let mut hot = Vec::with_capacity(usize::from(dir.shards()));
         let folds = Arc::new(Notify::new());
@@ -412,7 +420,7 @@ impl Inner {
             let view = Arc::new(HotShard::new(&machine.read(), of_shard, folds.clone()));
             hot.push(view.clone());
             let replica = replica.followed_by(move |machine: &ShardMachine| view.follow(machine));
-            groups.push((shard.group(), Box::new(replica)));
+            groups.push(served(shard.group(), Box::new(replica)));
             shards.push(machine);
         }
         let clock = Arc::new(HybridClock::new(options.clock));

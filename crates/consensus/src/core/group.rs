@@ -14,10 +14,10 @@ use raft::{
 
 use super::{
     effects::{Effects, GroupStatus, Outgoing, Persist},
-    founding::{self, Found},
     journal,
     leader::Staged,
     reads::Reads,
+    survey::{self, Survey},
     times::{LogTimes, Mark, Times},
     view::{self, LogView},
 };
@@ -88,8 +88,23 @@ impl Group {
         applied: Applied,
         options: &Options,
     ) -> Result<Self> {
-        let Found { hard_state, record, cut, last_index, applied, times, applied_bytes } =
-            founding::find(&log, id, applied, options)?;
+        let survey = Survey::of(&*log, id, applied)?;
+        Self::open_surveyed(log, peer, survey, options)
+    }
+
+    /// Opens the group of a survey, since which its log must not have changed.
+    ///
+    /// # Errors
+    /// [`Error::Options`] where `peer` has no vote.
+    pub fn open_surveyed(
+        log: Arc<dyn RaftLog>,
+        peer: u64,
+        survey: Survey,
+        options: &Options,
+    ) -> Result<Self> {
+        let Survey { group: id, hard_state, record, cut, last_index, applied, times, applied_bytes, .. } =
+            survey;
+        let times = times.within(options.ceiling);
         if !record.voters.contains(&peer) {
             return Err(Error::Options {
                 reason: format!(
@@ -378,7 +393,7 @@ impl Group {
     fn give_out(&mut self, entries: Vec<Entry>) -> Result<Vec<Committed>> {
         if let Some(last) = entries.last() {
             self.node.mut_store().set_handed_out(last.index);
-            let bytes = entries.iter().map(|entry| founding::log_bytes(&entry.data)).sum();
+            let bytes = entries.iter().map(|entry| survey::log_bytes(&entry.data)).sum();
             self.unapplied.push_back((last.index, bytes));
         }
         entries.into_iter().map(|entry| self.give_out_one(entry)).collect()

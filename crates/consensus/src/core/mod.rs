@@ -24,15 +24,17 @@ mod group;
 mod journal;
 mod leader;
 mod reads;
+mod survey;
 mod times;
 mod view;
 
 pub use effects::{Effects, GroupStatus, Outgoing, Persist, ReadPoint, Refusal, Ticket};
-pub use founding::{Standing, checkpoint, founding, standing};
+pub use founding::{checkpoint, founding};
 pub use grant::ReadGrant;
 pub use group::{CutPlace, Group};
 pub use leader::{Draft, ReadsDone};
 pub use reads::ReadBatch;
+pub use survey::{Standing, Survey, standing};
 pub(crate) use times::LogTimes;
 
 pub use crate::codec::message::PeerMessage;

@@ -109,6 +109,11 @@ impl Times {
         Self { applied: at_cut, pending: VecDeque::new(), appended: at_cut, tenure: None, window }
     }
 
+    /// These times, with ceilings put so far ahead of the clock.
+    pub(crate) fn within(self, window: DurationUs) -> Self {
+        Self { window, ..self }
+    }
+
     /// Takes note of an entry appended to the log; whatever was there from its index on is replaced.
     pub(crate) fn append(&mut self, index: u64, mark: Mark) {
         if self.pending.back().is_some_and(|(last, _)| *last >= index) {

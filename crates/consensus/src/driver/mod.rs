@@ -38,12 +38,22 @@ use self::{
 };
 use crate::{
     Applied, Clock, Error, Options, Outbox, Result, StateMachine,
-    core::{Group, founding},
+    core::{Group, Survey, founding},
     ports::NoPeers,
 };
 
 pub use handle::{Handle, Reply};
 pub use health::Failure;
+
+/// A group that a node serves.
+pub struct Served {
+    /// The group.
+    pub group: GroupId,
+    /// Its state.
+    pub machine: Box<dyn StateMachine>,
+    /// What its log was found to hold, if it was read through already for the state as it stands.
+    pub survey: Option<Survey>,
+}
 
 /// Runs the groups of one node. Dropping it asks the threads to stop without waiting for them.
 #[derive(Debug)]
@@ -62,7 +72,7 @@ impl Driver {
     pub fn start(
         log: Arc<dyn RaftLog>,
         clock: Arc<dyn Clock>,
-        groups: Vec<(GroupId, Box<dyn StateMachine>)>,
+        groups: Vec<Served>,
         peer: u64,
         options: Options,
     ) -> Result<(Self, Handle)> {
@@ -77,7 +87,7 @@ impl Driver {
     pub fn start_among(
         log: Arc<dyn RaftLog>,
         clock: Arc<dyn Clock>,
-        groups: Vec<(GroupId, Box<dyn StateMachine>)>,
+        groups: Vec<Served>,
         peer: u64,
         voters: &[u64],
         outbox: Box<dyn Outbox>,
@@ -91,7 +101,7 @@ impl Driver {
         }
         let groups = by_id(groups)?;
         found(&*log, &groups, voters)?;
-        let cores = open(&log, &groups, peer, &options)?;
+        let (cores, machines) = open(&log, groups, peer, &options)?;
         let (mailbox, events) = crossbeam_channel::unbounded();
         let gates = cores.iter().map(|(id, core)| (*id, Gate::new(core.status(), &options))).collect();
         let health = Arc::new(Health::new());
@@ -104,11 +114,7 @@ impl Driver {
         let mut writer =
             Writer { log, jobs: write_jobs, mailbox: mailbox.clone(), health: Arc::clone(&health) };
         driver.spawn("raft-log", move || writer.run())?;
-        let machines = groups
-            .into_iter()
-            .zip(cores.values())
-            .map(|((id, state), core)| (id, Machine { state, applied: core.position() }));
-        let appliers = driver.spawn_appliers(machines.collect(), &mailbox, &options)?;
+        let appliers = driver.spawn_appliers(machines, &mailbox, &options)?;
         let (checkpoints, begun) = crossbeam_channel::unbounded();
         let mut checkpointer = Checkpointer { begun, mailbox: mailbox.clone(), health: Arc::clone(&health) };
         driver.spawn("raft-checkpoint", move || checkpointer.run())?;
@@ -210,21 +216,22 @@ impl Drop for Driver {
     }
 }
 
-fn by_id(groups: Vec<(GroupId, Box<dyn StateMachine>)>) -> Result<BTreeMap<GroupId, Box<dyn StateMachine>>> {
+fn by_id(groups: Vec<Served>) -> Result<BTreeMap<GroupId, Served>> {
     let mut known = BTreeMap::new();
-    for (id, machine) in groups {
-        if known.insert(id, machine).is_some() {
-            return Err(Error::Options { reason: format!("group {id} is named twice") });
+    for served in groups {
+        let group = served.group;
+        if known.insert(group, served).is_some() {
+            return Err(Error::Options { reason: format!("group {group} is named twice") });
         }
     }
     Ok(known)
 }
 
 /// Founds the groups the log does not know, with one sync.
-fn found(log: &dyn RaftLog, groups: &BTreeMap<GroupId, Box<dyn StateMachine>>, voters: &[u64]) -> Result<()> {
+fn found(log: &dyn RaftLog, groups: &BTreeMap<GroupId, Served>, voters: &[u64]) -> Result<()> {
     let mut batch = LogBatch::default();
-    for (group, machine) in groups.iter().filter(|(group, _)| log.state(**group).is_none()) {
-        let applied = machine.applied();
+    for (group, served) in groups.iter().filter(|(group, _)| log.state(**group).is_none()) {
+        let applied = served.machine.applied();
         if applied != Applied::NOTHING {
             return Err(Error::CorruptLog {
                 group: *group,
@@ -241,12 +248,20 @@ fn found(log: &dyn RaftLog, groups: &BTreeMap<GroupId, Box<dyn StateMachine>>, v
 
 fn open(
     log: &Arc<dyn RaftLog>,
-    groups: &BTreeMap<GroupId, Box<dyn StateMachine>>,
+    groups: BTreeMap<GroupId, Served>,
     peer: u64,
     options: &Options,
-) -> Result<BTreeMap<GroupId, Group>> {
-    let positions = groups.iter().map(|(id, machine)| (*id, machine.applied()));
-    let open =
-        |(id, applied)| Group::open(Arc::clone(log), id, peer, applied, options).map(|core| (id, core));
-    positions.map(open).collect()
+) -> Result<(BTreeMap<GroupId, Group>, BTreeMap<GroupId, Machine>)> {
+    let (mut cores, mut machines) = (BTreeMap::new(), BTreeMap::new());
+    for (id, Served { machine: state, survey, .. }) in groups {
+        let applied = state.applied();
+        let survey = match survey.filter(|survey| survey.is_of(id, applied)) {
+            Some(survey) => survey,
+            None => Survey::of(&**log, id, applied)?,
+        };
+        let core = Group::open_surveyed(Arc::clone(log), peer, survey, options)?;
+        machines.insert(id, Machine { state, applied: core.position() });
+        cores.insert(id, core);
+    }
+    Ok((cores, machines))
 }

@@ -11,11 +11,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Body, Clock, Driver, Error, Handle, Options, StateMachine, checkpoint};
+use lineate_consensus::{Applied, Body, Clock, Driver, Error, Handle, Options, Served, Survey, checkpoint};
 use lineate_storage::log::{GroupState, LogBatch, LogEntry, LogFault, MemLog, RaftLog};
 use lineate_types::{ErrorKind, GroupId, HasKind, TimestampUs};
 
-use crate::machine::{HandClock, Machine, Trouble};
+use crate::machine::{HandClock, History, Machine, Trouble};
 
 const META: GroupId = GroupId(0);
 const SHARD: GroupId = GroupId(1);
@@ -109,8 +109,7 @@ impl Node {
         machines: [Machine; 2],
         options: Options,
     ) -> Result<Self, Error> {
-        let groups: Vec<(GroupId, Box<dyn StateMachine>)> =
-            vec![(META, machines[0].boxed()), (SHARD, machines[1].boxed())];
+        let groups = vec![machines[0].served(META), machines[1].served(SHARD)];
         let (driver, handle) = Driver::start(
             Arc::clone(&log) as Arc<dyn RaftLog>,
             Arc::new(clock.clone()),
@@ -223,6 +222,26 @@ async fn a_state_machine_that_lost_everything_is_given_the_whole_log_again() {
 }
 
 #[tokio::test]
+async fn a_survey_is_used_for_the_state_it_is_of_alone() {
+    let mut node = Node::start(Options::default());
+    node.propose("one").await.unwrap();
+    node.shutdown().unwrap();
+    let log = Arc::clone(&node.log) as Arc<dyn RaftLog>;
+    for is_own in [false, true] {
+        let History { applied, entries: before } = node.machines[1].history();
+        let of = if is_own { applied } else { Applied::NOTHING };
+        let survey = Some(Survey::of(&*log, SHARD, of).unwrap());
+        let groups = vec![Served { survey, ..node.machines[1].served(SHARD) }];
+        let clock = Arc::new(node.clock.clone());
+        let (driver, handle) = Driver::start(log.clone(), clock, groups, 1, node.options.clone()).unwrap();
+        handle.read(SHARD).await.unwrap();
+        driver.shutdown().unwrap();
+        let after = node.machines[1].history().entries;
+        assert_eq!(after[..before.len()], before[..], "nothing is applied twice");
+    }
+}
+
+#[tokio::test]
 async fn a_read_sees_what_was_answered_before_it() {
     let mut node = Node::start(Options::default());
     for _ in 0..20 {
@@ -247,7 +266,7 @@ async fn a_lone_voter_is_read_without_its_raft_thread() {
     let machine = Machine::default();
     let (log, options) = (Arc::new(MemLog::new()), Options::default());
     let (driver, handle) =
-        Driver::start(log, clock.clone(), vec![(SHARD, machine.boxed())], 1, options).unwrap();
+        Driver::start(log, clock.clone(), vec![machine.served(SHARD)], 1, options).unwrap();
     let last = handle.propose(SHARD, Bytes::from_static(b"x")).await.unwrap();
     // The raft thread knows that it is applied, and rests, when it was asked once more.
     handle.read(SHARD).await.unwrap();

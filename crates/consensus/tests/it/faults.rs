@@ -46,7 +46,7 @@ fn a_state_of_another_term_is_refused() {
     log.append(&LogBatch::of(GroupBatch { entries, ..GroupBatch::new(GROUP) })).unwrap();
     let text = refused(&log, at(2, 1));
     assert!(text.contains("other entries"), "{text}");
-    assert_eq!(standing(&*log, GROUP, at(2, 1)).unwrap(), Standing::Foreign);
+    assert!(matches!(standing(&*log, GROUP, at(2, 1)).unwrap(), Standing::Foreign));
 }
 
 /// A lone voter that applied some hundred commands, proposed `apart` from each other.
@@ -75,9 +75,9 @@ fn a_state_that_other_entries_made_is_refused_although_it_stands_at_the_same_ind
         assert_eq!((own.index, own.term), (foreign.index, foreign.term));
         let log = &one.peers[0].log;
         assert_eq!(log.state(GROUP).unwrap().cut.index > 200, cut);
-        assert_eq!(standing(&**log, GROUP, own).unwrap(), Standing::Fits);
+        assert!(matches!(standing(&**log, GROUP, own).unwrap(), Standing::Fits(_)));
         assert!(open(log, own).is_ok());
-        assert_eq!(standing(&**log, GROUP, foreign).unwrap(), Standing::Foreign);
+        assert!(matches!(standing(&**log, GROUP, foreign).unwrap(), Standing::Foreign));
         let text = refused(log, foreign);
         assert!(text.contains("other entries") && text.contains(&foreign.chain.to_string()), "{text}");
         for cluster in [&mut one, &mut other] {
@@ -97,8 +97,8 @@ fn a_state_behind_the_cut_is_refused() {
     let peer = &mut cluster.peers[0];
     let applied = peer.history.applied;
     assert!(open(&peer.log, applied).is_ok());
-    let behind = Standing::Behind { cut: applied.index };
-    assert_eq!(standing(&*peer.log, GROUP, at(5, 2)).unwrap(), behind);
+    let standing = standing(&*peer.log, GROUP, at(5, 2)).unwrap();
+    assert!(matches!(standing, Standing::Behind { cut } if cut == applied.index));
     let text = refused(&peer.log, at(5, 2));
     assert!(text.contains("must be rebuilt"), "{text}");
     let text = refused(&peer.log, Applied::NOTHING);

@@ -9,9 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Applied, Body, BoxError, Checkpointing, Clock, Committed, StateMachine};
+use lineate_consensus::{Applied, Body, BoxError, Checkpointing, Clock, Committed, Served, StateMachine};
 use lineate_storage::blob::BlobInfo;
-use lineate_types::{Hash, TimestampUs};
+use lineate_types::{GroupId, Hash, TimestampUs};
 
 /// What a machine applied; the laws of the port are checked with every entry.
 #[derive(Debug, Clone)]
@@ -103,8 +103,8 @@ impl Machine {
         self.0.lock().unwrap().history.applied.index
     }
 
-    pub(crate) fn boxed(&self) -> Box<dyn StateMachine> {
-        Box::new(self.clone())
+    pub(crate) fn served(&self, group: GroupId) -> Served {
+        Served { group, machine: Box::new(self.clone()), survey: None }
     }
 }
 

@@ -51,7 +51,7 @@ impl Nodes {
             let (driver, handle) = Driver::start_among(
                 Arc::new(MemLog::new()),
                 Arc::new(nodes.clock.clone()),
-                vec![(GROUP, machine.boxed())],
+                vec![machine.served(GROUP)],
                 peer,
                 &[1, 2, 3],
                 Box::new(Wire(Arc::clone(&handles))),

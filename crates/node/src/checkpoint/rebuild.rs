@@ -1,6 +1,6 @@
 //! Making the stored state of a group again from the checkpoint its log names.
 
-use lineate_consensus::{Standing, checkpoint, standing};
+use lineate_consensus::{Applied, Standing, Survey, checkpoint, standing};
 use lineate_storage::{
     blob::{BlobInfo, BlobStore},
     kv::{KvBatch, KvOp, OrderedKv},
@@ -17,6 +17,7 @@ use crate::{Error, Result};
 
 /// Makes the stored state of a group again unless its log goes on from it: where it is missing, was moved aside,
 /// stands before the cut, or was made by other entries than those of the log. The log decides: it is the authority.
+/// Gives what the log was found to hold for the state as it is now; none where the log does not know the group.
 ///
 /// # Errors
 /// [`Error::Corrupt`] where the checkpoint is missing, damaged or of another log too, and where the state stands
@@ -26,27 +27,28 @@ pub(crate) fn rebuild_unless_it_fits(
     kv: &dyn OrderedKv,
     blobs: &dyn BlobStore,
     group: GroupId,
-) -> Result<()> {
+) -> Result<Option<Survey>> {
     if log.state(group).is_none() {
-        return Ok(());
+        return Ok(None);
     }
     // A log of another format is met before a state of one.
     let blob = checkpoint(log, group)?;
     let stored = stored_position(kv, &tree_of(group))?;
     let why = match standing(log, group, stored)? {
-        Standing::Fits => return Ok(()),
+        Standing::Fits(survey) => return Ok(Some(survey)),
         Standing::Behind { .. } => "it stands before the log begins",
         Standing::Foreign => "other entries made it than the log holds",
     };
     let Some(blob) = blob else {
         tracing::error!(%group, index = stored.index, why, "the state of a group is made again from its log");
-        return clear(kv, group);
+        clear(kv, group)?;
+        return Ok(Some(Survey::of(log, group, Applied::NOTHING)?));
     };
     tracing::warn!(
         %group, index = stored.index, why, checkpoint = %blob.hash,
         "the state of a group is made again from its checkpoint and its log"
     );
-    rebuild(log, kv, blobs, group, blob).map_err(|error| match error.kind() {
+    rebuild(log, kv, blobs, group, blob).map(Some).map_err(|error| match error.kind() {
         ErrorKind::Corrupt | ErrorKind::NotFound => Error::Corrupt(format!(
             "the state of group {group} stands at entry {} and cannot be used: {why}; nor can checkpoint {}: {error}; \
              restore that blob or the store from a backup (a damaged state is kept in a `quarantine-` directory \
@@ -69,7 +71,7 @@ fn rebuild(
     blobs: &dyn BlobStore,
     group: GroupId,
     blob: BlobInfo,
-) -> Result<()> {
+) -> Result<Survey> {
     let mut reader = Reader::open(blobs, blob, group)?;
     let tree = tree_of(group);
     clear(kv, group)?;
@@ -91,8 +93,8 @@ fn rebuild(
             bytes = 0;
         }
     };
-    match standing(log, group, position)? {
-        Standing::Fits => {}
+    let survey = match standing(log, group, position)? {
+        Standing::Fits(survey) => survey,
         Standing::Behind { cut } => {
             let index = position.index;
             return Err(Error::Corrupt(format!(
@@ -102,9 +104,10 @@ fn rebuild(
         Standing::Foreign => {
             return Err(Error::Corrupt("other entries made it than the log holds".to_owned()));
         }
-    }
+    };
     // Only now, when all of it is known to be right, the tree says where it stands.
     batch.put(APPLIED, encode_position(position));
     kv.apply(&tree, batch)?;
-    Ok(kv.sync()?)
+    kv.sync()?;
+    Ok(survey)
 }
