@@ -8,7 +8,7 @@ use lineate_state::{LoadId, catalog::Change};
 pub use lineate_storage::DiskUsage;
 use lineate_types::{Hash, Name, ShardId, TimestampUs, VersionedName};
 
-use crate::Error;
+use crate::{DiskSpace, Error};
 
 /// How a node is opened.
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub struct Options {
     pub log_bytes: u64,
     /// The wall clock.
     pub clock: Arc<dyn lineate_consensus::Clock>,
+    /// What is left on the disk.
+    pub disk: Arc<dyn DiskSpace>,
 }
 
 /// What applying a definition file did, or would do.

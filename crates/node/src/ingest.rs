@@ -207,7 +207,7 @@ impl Node {
         progress: OnProgress,
     ) -> Result<(SegmentsByShard, Result<Vec<u64>>)> {
         let (view, caller) = (loading.view.clone(), loading.caller.clone());
-        let (shards, blobs) = (self.shards(), loading.lease.clone());
+        let (shards, blobs) = (self.shards(), self.new_blobs(loading.lease));
         let files: Vec<(String, Arc<Upload>)> =
             sources.iter().map(|source| (source.path.clone(), source.upload.clone())).collect();
         let writing = tokio::task::spawn_blocking(move || {

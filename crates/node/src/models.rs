@@ -88,7 +88,7 @@ impl Node {
     /// Makes a blob of an upload.
     async fn store_upload(&self, id: u64, lease: &Lease) -> Result<FileDraft> {
         let upload = self.uploads().take(id)?;
-        let blobs = lease.clone();
+        let blobs = self.new_blobs(lease);
         let info = tokio::task::spawn_blocking(move || -> Result<_> {
             let path = upload.path();
             let mut file = std::fs::File::open(path)

@@ -15,20 +15,21 @@ use lineate_state::{
 };
 use lineate_storage::{
     DataDir, OpenMode,
-    blob::{BlobStore, DirBlobs, Keeper},
+    blob::{BlobStore, DirBlobs, Keeper, Lease},
     kv::{OrderedKv, SledKv, SledOptions},
     log::{FileLog, LogOptions},
 };
-use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs, limits};
+use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, field::Empty};
 
 use crate::{
-    Error, Result, SealedTexts, Shared,
+    Result, SealedTexts, Shared,
     api::{NodeStatus, Options},
     checkpoint::rebuild_unless_it_fits,
     clock::HybridClock,
+    disk_reserve::{DiskReserve, NewBlobs},
     maintenance,
     online::{self, HotShard, Online, Plans},
     replica::Replica,
@@ -48,6 +49,7 @@ struct Inner {
     /// What the files of the log may take.
     log_bytes: u64,
     blobs: Arc<dyn BlobStore>,
+    reserve: DiskReserve,
     clock: Arc<HybridClock>,
     consensus: Handle,
     driver: Mutex<Option<Driver>>,
@@ -169,9 +171,14 @@ impl Node {
         self.inner.dir.shards()
     }
 
-    /// The blobs.
+    /// The blobs, to read, and to finish what was begun.
     pub fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.inner.blobs
+    }
+
+    /// A lease, to write blobs of new data through: one that would touch what is kept free of the disk is refused.
+    pub fn new_blobs(&self, lease: &Lease) -> NewBlobs {
+        NewBlobs::new(lease.clone(), self.inner.reserve.clone())
     }
 
     /// The data directory.
@@ -258,16 +265,7 @@ impl Node {
 
     /// Refuses to write so many bytes where that would touch what is kept free.
     pub(crate) fn check_space_for(&self, bytes: u64) -> Result<()> {
-        let available = self.inner.dir.available_bytes()?;
-        if available >= limits::RESERVED_DISK_BYTES.saturating_add(bytes) {
-            return Ok(());
-        }
-        let wanted = if bytes == 0 { String::new() } else { format!(" besides the {bytes} wanted") };
-        Err(Error::ResourceExhausted(format!(
-            "the disk of {} has {available} bytes left and {} are kept free{wanted}; free space, no restart is needed",
-            self.inner.dir.path().display(),
-            limits::RESERVED_DISK_BYTES
-        )))
+        self.inner.reserve.grant(bytes).map(|_| ())
     }
 
     /// Proposes to the meta group and gives its answer with the commit time.
@@ -424,6 +422,7 @@ impl Inner {
             shards.push(machine);
         }
         let clock = Arc::new(HybridClock::new(options.clock));
+        let reserve = DiskReserve::new(dir.path().to_owned(), options.disk);
         let (driver, consensus) =
             Driver::start(log.clone(), clock.clone(), groups, PEER, lineate_consensus::Options::default())?;
         Ok(Self {
@@ -434,11 +433,12 @@ impl Inner {
                 move || changed.notify_one()
             }),
             sealing: tokio::sync::Mutex::default(),
-            uploads: Uploads::new(dir.tmp_dir()),
+            uploads: Uploads::new(dir.tmp_dir(), reserve.clone()),
             dir,
             log,
             log_bytes,
             blobs,
+            reserve,
             clock,
             consensus,
             driver: Mutex::new(Some(driver)),

@@ -18,11 +18,16 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use crate::{Error, Result, api::UploadInfo};
+use crate::{
+    Error, Result,
+    api::UploadInfo,
+    disk_reserve::{DiskReserve, Grant},
+};
 
 /// The files that were handed over and not used yet.
 pub struct Uploads {
     directory: PathBuf,
+    reserve: DiskReserve,
     next: AtomicU64,
     /// One for every file that may be there: arriving, waiting or in use.
     places: Arc<Semaphore>,
@@ -45,13 +50,16 @@ pub struct UploadSink<'a> {
     file: File,
     hasher: Hasher,
     upload: Upload,
+    /// For the bytes that are on their way to the file.
+    grant: Option<Grant>,
 }
 
 impl Uploads {
     /// No uploads yet; `directory` is emptied by whoever opens the store.
-    pub fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf, reserve: DiskReserve) -> Self {
         Self {
             directory,
+            reserve,
             next: AtomicU64::new(1),
             places: Arc::new(Semaphore::new(limits::UPLOADS)),
             kept: Mutex::default(),
@@ -79,7 +87,13 @@ impl Uploads {
             Ok::<_, Error>((file, Upload { info, begun: now, path, _place: place }))
         });
         let (file, upload) = making.await??;
-        Ok(UploadSink { uploads: self, file: File::from_std(file), hasher: Hasher::new(), upload })
+        Ok(UploadSink {
+            uploads: self,
+            file: File::from_std(file),
+            hasher: Hasher::new(),
+            upload,
+            grant: None,
+        })
     }
 
     /// Takes an upload to use it.
@@ -108,11 +122,15 @@ impl UploadSink<'_> {
     /// Adds bytes.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// They would touch what is kept free of the disk, or the disk refuses.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        let grant = self.uploads.reserve.grant(chunk.len() as u64)?;
         self.hasher.update(&chunk);
         self.upload.info.bytes += chunk.len() as u64;
-        self.file.write_all(&chunk).await.map_err(|cause| full_or_io(&self.upload.path, cause))
+        self.file.write_all(&chunk).await.map_err(|cause| full_or_io(&self.upload.path, cause))?;
+        // The file may still be writing: what was on its way before is written, as it waits for that.
+        self.grant = Some(grant);
+        Ok(())
     }
 
     /// Ends the upload and keeps it for use.

@@ -1,7 +1,7 @@
 //! Making a training set.
 
 use lineate_node::{
-    Caller, Node, ServicePlan, Snapshot, Upload,
+    Caller, NewBlobs, Node, ServicePlan, Snapshot, Upload,
     api::{OnProgress, Progress, Versioned},
 };
 use lineate_segment::intake::{ForeignFile, SpineIntake};
@@ -79,7 +79,7 @@ async fn make(
     let worker = Worker { node: node.clone(), plan, snapshot, mode, window_rows, progress, caller };
     let working = tokio::task::spawn_blocking(move || {
         let blobs = worker.node.lease_blobs();
-        let draft = worker.draft(request, &intake, &upload, &blobs)?;
+        let draft = worker.draft(request, &intake, &upload, &worker.node.new_blobs(&blobs))?;
         Ok::<_, Error>((draft, blobs, worker))
     });
     let (draft, blobs, worker) = working.await??;
@@ -134,7 +134,7 @@ impl Worker {
         request: DatasetRequest,
         intake: &SpineIntake,
         upload: &Upload,
-        blobs: &Lease,
+        blobs: &NewBlobs,
     ) -> Result<CreateDataset> {
         let spine = self.store_spine(intake, upload, &request, blobs)?;
         let (columns, files) = self.store_output(&spine, blobs)?;
@@ -157,7 +157,7 @@ impl Worker {
         intake: &SpineIntake,
         upload: &Upload,
         request: &DatasetRequest,
-        blobs: &Lease,
+        blobs: &NewBlobs,
     ) -> Result<SpineDraft> {
         let mut batches = intake.open(&ForeignFile::open_as(upload.path(), &request.spine_path)?)?;
         let schema = batches.schema().clone();
@@ -183,7 +183,11 @@ impl Worker {
     }
 
     /// Joins, hashes and stores the whole training set.
-    fn store_output(&self, spine: &SpineDraft, blobs: &Lease) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
+    fn store_output(
+        &self,
+        spine: &SpineDraft,
+        blobs: &NewBlobs,
+    ) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
         let assembly = Assembly::open(self, spine)?;
         let schema = assembly.schema().clone();
         let mut hashes = ColumnHashes::new(&schema)?;

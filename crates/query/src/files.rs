@@ -1,6 +1,6 @@
 //! Tables as Parquet blobs in row order: the stored spine and the stored output.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
 
 /// A Parquet blob being written.
 pub(crate) struct TableWriter {
-    parquet: ArrowWriter<Box<dyn BlobWriter>>,
+    parquet: ArrowWriter<TableBlob>,
     rows: u64,
 }
 
@@ -40,7 +40,8 @@ impl TableWriter {
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("lineate".to_owned())
             .build();
-        let parquet = ArrowWriter::try_new(blobs.writer()?, schema, Some(properties)).map_err(write_error)?;
+        let blob = TableBlob(Some(blobs.writer()?));
+        let parquet = ArrowWriter::try_new(blob, schema, Some(properties)).map_err(write_error)?;
         Ok(Self { parquet, rows: 0 })
     }
 
@@ -56,9 +57,31 @@ impl TableWriter {
     }
 
     /// Ends the table: a durable blob, and its rows.
-    pub(crate) fn finish(self) -> Result<(BlobInfo, u64)> {
-        let writer = self.parquet.into_inner().map_err(write_error)?;
-        Ok((writer.finish()?, self.rows))
+    pub(crate) fn finish(mut self) -> Result<(BlobInfo, u64)> {
+        // Not by `into_inner`: that makes a text of why the last bytes cannot be written.
+        self.parquet.finish().map_err(write_error)?;
+        let blob = self.parquet.inner_mut().0.take();
+        let blob = blob.ok_or_else(|| Error::Invalid("the table is ended".to_owned()))?;
+        Ok((blob.finish()?, self.rows))
+    }
+}
+
+/// A blob that is taken from the Parquet writer at the end.
+struct TableBlob(Option<Box<dyn BlobWriter>>);
+
+impl TableBlob {
+    fn blob(&mut self) -> io::Result<&mut Box<dyn BlobWriter>> {
+        self.0.as_mut().ok_or_else(|| io::Error::other("the table is ended"))
+    }
+}
+
+impl io::Write for TableBlob {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.blob()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.blob()?.flush()
     }
 }
 
@@ -80,7 +103,7 @@ pub(crate) fn read_table(
 
 fn write_error(cause: ParquetError) -> Error {
     match cause {
-        ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
             Ok(cause) => lineate_storage::Error::io("write a table to", "the blob store", *cause).into(),
             Err(cause) => Error::Invalid(format!("the table cannot be written: {cause}")),
         },
@@ -114,11 +137,11 @@ struct BlobReader {
     at: u64,
 }
 
-impl std::io::Read for BlobReader {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+impl io::Read for BlobReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.file.len().saturating_sub(self.at)).unwrap_or(usize::MAX);
         let length = left.min(into.len());
-        let bytes = self.file.read_at(self.at, length).map_err(std::io::Error::other)?;
+        let bytes = self.file.read_at(self.at, length).map_err(io::Error::other)?;
         if let Some(into) = into.get_mut(..length) {
             into.copy_from_slice(&bytes);
         }

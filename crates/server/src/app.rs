@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use lineate_node::{
-    Node, SystemClock,
+    Node, SystemClock, SystemDisk,
     api::{NodeStatus, Options},
 };
 use lineate_types::{Principal, TimestampUs, limits};
@@ -175,6 +175,7 @@ pub(crate) async fn open_node(
         cache_bytes: cache_bytes.unwrap_or(limits::CACHE_BYTES),
         log_bytes: log_bytes.unwrap_or(limits::LOG_BYTES),
         clock: Arc::new(SystemClock),
+        disk: Arc::new(SystemDisk),
     };
     let node = Node::open(options).await?;
     let elected = async {

@@ -73,6 +73,14 @@ pub struct DiskUsage {
     pub blob_bytes: u64,
 }
 
+/// Bytes that can still be written to the file system a path lies in.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn available_bytes(path: &Path) -> Result<u64> {
+    fs4::available_space(path).map_err(|source| Error::io("look at the space of", path, source))
+}
+
 impl DataDir {
     /// Opens the store in a directory and empties its `tmp`.
     ///
@@ -131,8 +139,7 @@ impl DataDir {
     /// # Errors
     /// The operating system refuses.
     pub fn available_bytes(&self) -> Result<u64> {
-        fs4::available_space(&self.path)
-            .map_err(|source| Error::io("look at the space of", &self.path, source))
+        available_bytes(&self.path)
     }
 
     /// What the store takes of its disk. Looks at every file; files that vanish meanwhile are not counted.

@@ -20,6 +20,6 @@ pub mod log;
 pub mod sealed;
 mod seed;
 
-pub use data_dir::{DataDir, DiskUsage, OpenMode};
+pub use data_dir::{DataDir, DiskUsage, OpenMode, available_bytes};
 pub use error::{Error, Result};
 pub use seed::Seed;

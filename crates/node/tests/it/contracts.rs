@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use lineate_consensus::Clock;
 use lineate_ledger::{Record, record::Kind};
 use lineate_node::{
-    Node, SystemClock,
+    Node, SystemClock, SystemDisk,
     api::{LookupRequest, ModelRequest, Options},
 };
 use lineate_segment::intake::{ForeignFile, Intake};
@@ -34,7 +34,8 @@ impl Clock for SteppingClock {
 async fn open(path: &Path, clock: SteppingClock) -> Node {
     let (cache_bytes, log_bytes) = (limits::CACHE_BYTES, limits::LOG_BYTES);
     let clock = Arc::new(clock);
-    let options = Options { data_dir: path.to_owned(), shards: Some(SHARDS), cache_bytes, log_bytes, clock };
+    let (shards, disk) = (Some(SHARDS), Arc::new(SystemDisk));
+    let options = Options { data_dir: path.to_owned(), shards, cache_bytes, log_bytes, clock, disk };
     let node = Node::open(options).await.expect("the store opens");
     node.apply(&tester(), &definitions(), false).await.expect("applies");
     node

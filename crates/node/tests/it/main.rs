@@ -7,6 +7,7 @@ mod contracts;
 mod cut_off;
 mod epochs;
 mod removal;
+mod reserve;
 mod sealed_texts;
 mod shared_files;
 mod store;

@@ -11,7 +11,7 @@ use arrow::{
     datatypes::Int64Type,
 };
 use lineate_node::{
-    CompactionBounds, Error, Node, SystemClock,
+    CompactionBounds, DiskSpace, Error, Node, SystemClock, SystemDisk,
     api::{LoadFile, LoadRequest, LookupReply, LookupRequest, Options},
 };
 use lineate_segment::intake::{ForeignFile, Intake};
@@ -38,9 +38,17 @@ pub(crate) fn definitions() -> Definitions {
 }
 
 pub(crate) async fn open_with(path: &Path, cache_bytes: usize, log_bytes: u64) -> Result<Node, Error> {
-    let clock = Arc::new(SystemClock);
-    let data_dir = path.to_owned();
-    Node::open(Options { data_dir, shards: Some(SHARDS), cache_bytes, log_bytes, clock }).await
+    open_on(path, cache_bytes, log_bytes, Arc::new(SystemDisk)).await
+}
+
+pub(crate) async fn open_on(
+    path: &Path,
+    cache_bytes: usize,
+    log_bytes: u64,
+    disk: Arc<dyn DiskSpace>,
+) -> Result<Node, Error> {
+    let (data_dir, shards, clock) = (path.to_owned(), Some(SHARDS), Arc::new(SystemClock));
+    Node::open(Options { data_dir, shards, cache_bytes, log_bytes, clock, disk }).await
 }
 
 pub(crate) async fn open(path: &Path, cache_bytes: usize) -> Node {

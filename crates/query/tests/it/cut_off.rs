@@ -31,7 +31,7 @@ fn after_steps(steps: usize) -> (OnProgress, Arc<Notify>) {
     (Arc::new(progress), reached)
 }
 
-fn stored(node: &Node) -> BTreeSet<Hash> {
+pub(crate) fn stored(node: &Node) -> BTreeSet<Hash> {
     let mut hashes = BTreeSet::new();
     let listed = node.blobs().list(&mut |hash, _| {
         hashes.insert(hash);
@@ -41,7 +41,7 @@ fn stored(node: &Node) -> BTreeSet<Hash> {
     hashes
 }
 
-fn recorded(node: &Node) -> BTreeSet<Hash> {
+pub(crate) fn recorded(node: &Node) -> BTreeSet<Hash> {
     let meta = node.meta().read();
     let files = |files: &[lineate_state::meta::FileDraft]| -> Vec<Hash> {
         files.iter().map(|file| file.physical).collect()

@@ -4,5 +4,6 @@ mod cut_off;
 mod flights;
 mod online;
 mod progress;
+mod reserve;
 mod store;
 mod training_sets;

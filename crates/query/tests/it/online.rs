@@ -10,7 +10,7 @@ use arrow::{
     datatypes::Int64Type,
 };
 use lineate_node::{
-    CompactionBounds, Node, SystemClock,
+    CompactionBounds, Node, SystemClock, SystemDisk,
     api::{LookupRequest, Options, Status},
 };
 use lineate_query::DatasetRows;
@@ -184,6 +184,7 @@ async fn open_node(path: &Path, cache_bytes: usize) -> Node {
         cache_bytes,
         log_bytes: limits::LOG_BYTES,
         clock: Arc::new(SystemClock),
+        disk: Arc::new(SystemDisk),
     };
     Node::open(options).await.expect("the store opens")
 }

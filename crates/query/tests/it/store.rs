@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use lineate_node::{
-    Node, SystemClock,
+    DiskSpace, Node, SystemClock, SystemDisk,
     api::{LoadFile, LoadReport, LoadRequest, OnProgress, Options},
 };
 use lineate_query::{DatasetReport, DatasetRequest, Result};
@@ -39,12 +39,17 @@ pub(crate) fn definitions() -> Definitions {
 }
 
 pub(crate) async fn open(path: &Path, shards: u16) -> Node {
+    open_on(path, shards, Arc::new(SystemDisk)).await
+}
+
+pub(crate) async fn open_on(path: &Path, shards: u16, disk: Arc<dyn DiskSpace>) -> Node {
     let options = Options {
         data_dir: path.to_owned(),
         shards: Some(shards),
         cache_bytes: limits::CACHE_BYTES,
         log_bytes: limits::LOG_BYTES,
         clock: Arc::new(SystemClock),
+        disk,
     };
     Node::open(options).await.expect("the store opens")
 }

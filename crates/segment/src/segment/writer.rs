@@ -73,7 +73,7 @@ impl SegmentWriter {
         commit: CommitSource,
     ) -> Result<Self> {
         let stored = schema.stored(commit == CommitSource::Column);
-        let sink = ChecksummedBlob { blob: blobs.writer()?, checksums: SegmentChecksums::default() };
+        let sink = ChecksummedBlob { blob: Some(blobs.writer()?), checksums: SegmentChecksums::default() };
         let parquet = ArrowWriter::try_new(sink, stored.clone(), Some(properties(&schema, &stored)));
         Ok(Self {
             commit,
@@ -160,10 +160,14 @@ impl SegmentWriter {
         for (key, value) in self.metadata((first_bucket, last_bucket), event_times) {
             self.parquet.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        let sink = self.parquet.into_inner().map_err(parquet_error)?;
-        let segment = sink.blob.finish()?;
+        // Not by `into_inner`: that makes a text of why the last bytes cannot be written.
+        self.parquet.finish().map_err(parquet_error)?;
+        let sink = self.parquet.inner_mut();
+        let checksums = std::mem::take(&mut sink.checksums);
+        let blob = sink.blob.take().ok_or_else(|| write_error(ended()))?;
+        let segment = blob.finish()?;
         let keys = self.index.keys();
-        let key_index = self.index.finish(sink.checksums)?;
+        let key_index = self.index.finish(checksums)?;
         Ok(SegmentInfo {
             segment: segment.hash,
             segment_bytes: segment.bytes,
@@ -298,19 +302,24 @@ fn widen(range: &mut Option<TimeRange>, times: &TimestampMicrosecondArray) {
 
 /// A blob being written, and the checksums of what went into it.
 struct ChecksummedBlob {
-    blob: Box<dyn BlobWriter>,
+    /// Taken when the segment ends.
+    blob: Option<Box<dyn BlobWriter>>,
     checksums: SegmentChecksums,
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the segment is ended")
 }
 
 impl Write for ChecksummedBlob {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.blob.write(bytes)?;
+        let written = self.blob.as_mut().ok_or_else(ended)?.write(bytes)?;
         self.checksums.update(bytes.get(..written).unwrap_or_default());
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.blob.flush()
+        self.blob.as_mut().ok_or_else(ended)?.flush()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Segments: what is written is read, the same rows are the same bytes, damage is an error.
 
 mod damage;
+mod full_disk;
 mod key_index;
 mod wide;
 
