@@ -20,6 +20,7 @@ mod clock;
 mod compaction;
 mod definitions;
 mod disk_reserve;
+mod disk_use;
 mod error;
 mod ingest;
 mod load_report;

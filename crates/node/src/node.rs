@@ -30,6 +30,7 @@ use crate::{
     checkpoint::rebuild_unless_it_fits,
     clock::HybridClock,
     disk_reserve::{DiskReserve, NewBlobs},
+    disk_use::DiskUse,
     maintenance,
     online::{self, HotShard, Online, Plans},
     replica::Replica,
@@ -59,6 +60,7 @@ struct Inner {
     sealed_texts: SealedTexts,
     segments: Segments,
     keeper: Keeper,
+    disk_use: DiskUse,
     sealing: tokio::sync::Mutex<()>,
     uploads: Uploads,
     changed: Arc<Notify>,
@@ -328,7 +330,7 @@ impl Node {
         self.inner.consensus.status()
     }
 
-    /// The state of the node. Looks at every file of the store: not for threads that serve.
+    /// The state of the node. May look at every file of the store: not for threads that serve.
     pub fn status(&self) -> NodeStatus {
         let mut status = NodeStatus {
             store: self.inner.dir.store_id().to_string(),
@@ -342,8 +344,8 @@ impl Node {
             ledger_entries: self.meta().read().ledger().size(),
             disk: self
                 .inner
-                .dir
-                .usage()
+                .disk_use
+                .get(&self.inner.dir)
                 .inspect_err(|error| tracing::warn!(%error, "the disk cannot be measured"))
                 .ok(),
         };
@@ -432,6 +434,7 @@ impl Inner {
                 let changed = changed.clone();
                 move || changed.notify_one()
             }),
+            disk_use: DiskUse::default(),
             sealing: tokio::sync::Mutex::default(),
             uploads: Uploads::new(dir.tmp_dir(), reserve.clone()),
             dir,

@@ -14,16 +14,16 @@ use crate::Result;
 /// A bounded cache of open segments.
 pub(crate) struct Segments {
     blobs: Arc<dyn BlobStore>,
-    open: Mutex<OpenSegments>,
+    open: Mutex<LeastRecent<FileKey, Arc<Segment>>>,
 }
 
 /// By file and commit time: one file can be in a manifest twice, loaded at two times.
-type OpenSegments = BTreeMap<(Hash, Option<TimestampUs>), Arc<Segment>>;
+type FileKey = (Hash, Option<TimestampUs>);
 
 impl Segments {
     /// Segments of a blob store.
     pub(crate) fn new(blobs: Arc<dyn BlobStore>) -> Self {
-        Self { blobs, open: Mutex::default() }
+        Self { blobs, open: Mutex::new(LeastRecent::new(limits::OPEN_SEGMENTS)) }
     }
 
     /// The segment a manifest names, opened now or before.
@@ -37,19 +37,102 @@ impl Segments {
         }
         // Opened without the lock: two callers may do it, and one of the two is kept.
         let segment = Arc::new(Segment::open(self.blobs.as_ref(), info)?);
-        let mut open = self.lock();
-        if open.len() >= limits::OPEN_SEGMENTS {
-            open.pop_first();
-        }
-        Ok(open.entry(key).or_insert(segment).clone())
+        Ok(self.lock().get_or_insert(key, segment).clone())
     }
 
     /// Forgets a file that no manifest names any more.
     pub(crate) fn forget(&self, blob: &Hash) {
-        self.lock().retain(|(segment, _), _| segment != blob);
+        self.lock().retain(|(segment, _)| segment != blob);
     }
 
-    fn lock(&self) -> MutexGuard<'_, OpenSegments> {
+    fn lock(&self) -> MutexGuard<'_, LeastRecent<FileKey, Arc<Segment>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A map of bounded size, from which the entry goes that was not used for longest.
+struct LeastRecent<K, V> {
+    most: usize,
+    /// When each was last used, and its value.
+    entries: BTreeMap<K, (u64, V)>,
+    /// The same, in the order of use.
+    uses: BTreeMap<u64, K>,
+    /// Counts uses.
+    now: u64,
+}
+
+impl<K: Copy + Ord, V> LeastRecent<K, V> {
+    fn new(most: usize) -> Self {
+        Self { most, entries: BTreeMap::new(), uses: BTreeMap::new(), now: 0 }
+    }
+
+    fn get(&mut self, key: &K) -> Option<&V> {
+        let (used, value) = self.entries.get_mut(key)?;
+        self.now += 1;
+        self.uses.remove(used);
+        self.uses.insert(self.now, *key);
+        *used = self.now;
+        Some(value)
+    }
+
+    /// What is there; `value` if nothing was.
+    fn get_or_insert(&mut self, key: K, value: V) -> &V {
+        if self.get(&key).is_none() {
+            while self.entries.len() >= self.most.max(1)
+                && let Some((_, oldest)) = self.uses.pop_first()
+            {
+                self.entries.remove(&oldest);
+            }
+            self.now += 1;
+            self.uses.insert(self.now, key);
+        }
+        let used = self.now;
+        &self.entries.entry(key).or_insert((used, value)).1
+    }
+
+    fn retain(&mut self, mut wanted: impl FnMut(&K) -> bool) {
+        self.entries.retain(|key, _| wanted(key));
+        self.uses.retain(|_, key| wanted(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::LeastRecent;
+
+    proptest! {
+        #[test]
+        fn the_most_recently_used_are_kept(most in 1_usize..5, steps in prop::collection::vec((0_u8..3, 0_u8..8), 0..60)) {
+            let mut cache = LeastRecent::new(most);
+            // Oldest first.
+            let mut expected: Vec<u8> = Vec::new();
+            for (what, key) in steps {
+                match what {
+                    0 => {
+                        let is_there = expected.contains(&key);
+                        prop_assert_eq!(cache.get(&key).copied(), is_there.then_some(key));
+                        if is_there {
+                            expected.retain(|held| *held != key);
+                            expected.push(key);
+                        }
+                    }
+                    1 => {
+                        prop_assert_eq!(*cache.get_or_insert(key, key), key);
+                        expected.retain(|held| *held != key);
+                        expected.push(key);
+                        expected.drain(..expected.len().saturating_sub(most));
+                    }
+                    _ => {
+                        cache.retain(|held| *held != key);
+                        expected.retain(|held| *held != key);
+                    }
+                }
+                let held: Vec<u8> = cache.uses.values().copied().collect();
+                prop_assert_eq!(&held, &expected);
+                prop_assert_eq!(cache.entries.len(), expected.len());
+            }
+        }
     }
 }

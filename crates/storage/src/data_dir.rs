@@ -71,6 +71,8 @@ pub struct DiskUsage {
     pub kv_bytes: u64,
     /// Of the blobs.
     pub blob_bytes: u64,
+    /// Of the sealed texts.
+    pub sealed_text_bytes: u64,
 }
 
 /// Bytes that can still be written to the file system a path lies in.
@@ -155,6 +157,7 @@ impl DataDir {
             log_bytes: taken(self.log_dir())?,
             kv_bytes: taken(self.kv_dir())?,
             blob_bytes: taken(self.blobs_dir())?,
+            sealed_text_bytes: taken(self.sealed_dir())?,
         })
     }
 

@@ -111,6 +111,7 @@ impl Report for StatusReply {
                 "log_bytes": disk.log_bytes,
                 "kv_bytes": disk.kv_bytes,
                 "blob_bytes": disk.blob_bytes,
+                "sealed_text_bytes": disk.sealed_text_bytes,
             })),
             "groups": groups,
         })

@@ -42,6 +42,7 @@ impl Admin for Service {
                 log_bytes: disk.log_bytes,
                 kv_bytes: disk.kv_bytes,
                 blob_bytes: disk.blob_bytes,
+                sealed_text_bytes: disk.sealed_text_bytes,
             }),
         }))
     }

@@ -20,7 +20,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Asks a node, which looks at every file of the store: not for threads that serve.
+    /// Asks a node, which may look at every file of the store: not for threads that serve.
     pub(crate) fn of(node: &Node) -> Self {
         Self { status: node.status(), cache: node.cache_stats() }
     }
@@ -70,6 +70,7 @@ pub(super) const FIGURES: &[Figure] = figures![
     Bytes "disk_log" "Taken by the Raft log" |reading| disk(reading).log_bytes;
     Bytes "disk_kv" "Taken by the key-value store" |reading| disk(reading).kv_bytes;
     Bytes "disk_blobs" "Taken by blobs" |reading| disk(reading).blob_bytes;
+    Bytes "disk_sealed_texts" "Taken by sealed texts" |reading| disk(reading).sealed_text_bytes;
     Count "cache_hits" "Keys of lookups found in the cache" |reading| reading.cache.hits;
     Count "cache_misses" "Keys of lookups not found in the cache" |reading| reading.cache.misses;
     Count "cache_evictions" "Entries pushed out of the cache" |reading| reading.cache.evictions;

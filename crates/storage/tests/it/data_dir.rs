@@ -170,13 +170,17 @@ fn usage_counts_the_files_of_each_part_and_what_is_left() {
     let directory = DataDir::open(&parent.path().join("store"), CREATE).expect("makes");
     let empty = directory.usage().expect("counts");
     assert!(empty.available_bytes > 0);
-    let below = directory.blobs_dir().join("ab");
-    fs::create_dir_all(&below).expect("makes");
-    let blob = fs::File::create(below.join("blob")).expect("creates");
-    (&blob).write_all(&[7; 100_000]).expect("writes");
-    // Blocks may be counted only once they are on the disk.
-    blob.sync_all().expect("syncs");
+    let write = |below: &std::path::Path, bytes: usize| {
+        fs::create_dir_all(below).expect("makes");
+        let file = fs::File::create(below.join("file")).expect("creates");
+        (&file).write_all(&vec![7; bytes]).expect("writes");
+        // Blocks may be counted only once they are on the disk.
+        file.sync_all().expect("syncs");
+    };
+    write(&directory.blobs_dir().join("ab"), 100_000);
+    write(&directory.sealed_dir(), 300_000);
     let usage = directory.usage().expect("counts");
+    assert!((300_000..400_000).contains(&(usage.sealed_text_bytes - empty.sealed_text_bytes)), "{usage:?}");
     assert!((100_000..200_000).contains(&(usage.blob_bytes - empty.blob_bytes)), "{usage:?}");
     assert_eq!((usage.log_bytes, usage.kv_bytes), (empty.log_bytes, empty.kv_bytes));
 }
