@@ -8,7 +8,7 @@ from program import Lineate, environment, serving
 
 LOADED = {"view", "load_id", "already_loaded", "rows", "tombstones", "commit_time", "segments", "segment_bytes"}
 SET = {"project", "name", "version", "record", "service", "mode", "rows", "snapshot", "commit_time"}
-WHOLE_SET = SET | {"views", "contract_version", "time_column", "spine_hash", "columns", "files", "inputs"}
+WHOLE_SET = SET | {"views", "contract_version", "time_column", "spine_hash", "columns", "files", "inputs", "matches", "warnings"}
 MODEL = {"project", "name", "version", "datasets", "run", "record", "artifact", "code", "parameters", "metrics"}
 MODEL |= {"aliases", "commit_time"}
 STATUS = {"version", "store_id", "data_dir", "started", "shards", "open_rows", "sealed_rows", "segments"}

@@ -18,7 +18,7 @@ use crate::{
     Result,
     create::Worker,
     files::read_table,
-    join::{SpineKeys, join},
+    join::{Found, SpineKeys, join},
 };
 
 /// A stored spine about to be joined.
@@ -48,7 +48,7 @@ impl<'a> Assembly<'a> {
         &self.output
     }
 
-    /// Gives every row of the training set to `take`, in spine order.
+    /// Gives every row of the training set to `take`, in spine order. Gives what was found in each view of the service.
     ///
     /// # Errors
     /// A segment is missing or damaged; whatever `take` returns.
@@ -56,14 +56,15 @@ impl<'a> Assembly<'a> {
         mut self,
         phase: &'static str,
         mut take: impl FnMut(&RecordBatch) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Vec<Found>> {
         let (worker, all) = (self.worker, self.rows);
         let views = worker.plan.views.len() as u64;
         let mut done = 0;
+        let mut found = vec![Found::default(); worker.plan.views.len()];
         loop {
             let window = self.next_window()?;
             if window.is_empty() {
-                return Ok(());
+                return Ok(found);
             }
             worker.report(phase, done, all)?;
             let rows: u64 = window.iter().map(|batch| batch.num_rows() as u64).sum();
@@ -74,6 +75,7 @@ impl<'a> Assembly<'a> {
             let joined = join(worker, &self.keys(&window)?, |joined| {
                 worker.report(phase, share(joined as u64, 0), all)
             })?;
+            found.iter_mut().zip(joined.found()).for_each(|(all, window)| *all += window);
             let mut start = 0;
             for batch in window {
                 let of_window = start..start + batch.num_rows();

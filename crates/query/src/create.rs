@@ -5,11 +5,11 @@ use lineate_node::{
     api::{OnProgress, Progress, Versioned},
 };
 use lineate_segment::intake::{ForeignFile, SpineIntake};
-use lineate_state::meta::{ColumnDraft, CreateDataset, FileDraft, MetaCommand, SpineDraft};
+use lineate_state::meta::{ColumnDraft, CreateDataset, FileDraft, MetaCommand, SpineDraft, ViewMatches};
 use lineate_storage::blob::Lease;
 use lineate_types::{Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName, limits};
 
-use crate::{Error, Result, assembly::Assembly, columns::ColumnHashes, files::TableWriter};
+use crate::{Error, Result, assembly::Assembly, columns::ColumnHashes, files::TableWriter, join::Found};
 
 /// Rows of one stored file of a training set.
 const FILE_ROWS: u64 = 4 * 1024 * 1024;
@@ -116,6 +116,13 @@ fn spine_intake(plan: &ServicePlan, time_column: &str) -> Result<SpineIntake> {
     Ok(SpineIntake::new(time_column, keys, naive_times_are_utc)?.with_outputs(outputs))
 }
 
+/// A training set that was joined and stored.
+struct Output {
+    columns: Vec<ColumnDraft>,
+    files: Vec<FileDraft>,
+    matches: Vec<ViewMatches>,
+}
+
 /// What the blocking part of making or verifying needs.
 pub(crate) struct Worker {
     pub(crate) node: Node,
@@ -137,7 +144,7 @@ impl Worker {
         blobs: &NewBlobs,
     ) -> Result<CreateDataset> {
         let spine = self.store_spine(intake, upload, &request, blobs)?;
-        let (columns, files) = self.store_output(&spine, blobs)?;
+        let Output { columns, files, matches } = self.store_output(&spine, blobs)?;
         Ok(CreateDataset {
             project: self.plan.service.project.clone(),
             name: request.name,
@@ -149,6 +156,7 @@ impl Worker {
             spine,
             columns,
             files,
+            matches,
         })
     }
 
@@ -183,11 +191,7 @@ impl Worker {
     }
 
     /// Joins, hashes and stores the whole training set.
-    fn store_output(
-        &self,
-        spine: &SpineDraft,
-        blobs: &NewBlobs,
-    ) -> Result<(Vec<ColumnDraft>, Vec<FileDraft>)> {
+    fn store_output(&self, spine: &SpineDraft, blobs: &NewBlobs) -> Result<Output> {
         let assembly = Assembly::open(self, spine)?;
         let schema = assembly.schema().clone();
         let mut hashes = ColumnHashes::new(&schema)?;
@@ -198,7 +202,7 @@ impl Worker {
             files.push(FileDraft { physical: info.hash, bytes: info.bytes, rows });
             Ok(())
         };
-        assembly.run("joining and storing", |batch| {
+        let found = assembly.run("joining and storing", |batch| {
             hashes.update(batch)?;
             let table = match writer.as_mut() {
                 Some(table) => table,
@@ -215,7 +219,10 @@ impl Worker {
         if let Some(rest) = writer {
             end(rest)?;
         }
-        Ok((hashes.finish(), files))
+        let views = self.plan.views.iter().map(|view| view.alias.clone());
+        let matches =
+            views.zip(found).map(|(alias, Found { filled, expired })| ViewMatches { alias, filled, expired });
+        Ok(Output { columns: hashes.finish(), files, matches: matches.collect() })
     }
 
     /// Says how many rows are done, to a caller who is still there.

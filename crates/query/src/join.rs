@@ -35,6 +35,16 @@ struct JoinedView {
     parts: Vec<RecordBatch>,
     /// For each spine row: which part, counted from 1, and which row of it; `(0, 0)` is no row.
     places: Vec<(u32, u32)>,
+    found: Found,
+}
+
+/// How many rows of a spine found a row of a view.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Found {
+    /// They have its values.
+    pub(crate) filled: u64,
+    /// It was older than the time-to-live.
+    pub(crate) expired: u64,
 }
 
 /// Joins rows of a spine with a service.
@@ -75,6 +85,7 @@ fn join_view(
         nulls: plan.features.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect(),
         parts: Vec::new(),
         places: vec![(0, 0); times.len()],
+        found: Found::default(),
     };
     for shard in (0..shards).map(ShardId) {
         let part = spine.buckets(shard.buckets(shards));
@@ -85,6 +96,7 @@ fn join_view(
         let runs = snapshot.runs(plan.view.history, shard)?;
         let run_keys = runs.iter().map(|run| run.keys()).collect::<lineate_segment::Result<Vec<_>>>()?;
         let winners = match_runs(run_keys.iter().map(AsRef::as_ref), &part, &cut);
+        joined.found.count(&winners);
         let rows = spine.rows().get(part.probes()).unwrap_or_default();
         for (number, run) in (0_u32..).zip(&runs) {
             joined.gather(run.as_ref(), number, &winners, rows, plan)?;
@@ -134,7 +146,31 @@ impl JoinedView {
     }
 }
 
+impl Found {
+    fn count(&mut self, winners: &[Option<Winner>]) {
+        for winner in winners.iter().flatten() {
+            match winner.outcome {
+                Outcome::Live => self.filled += 1,
+                Outcome::Expired => self.expired += 1,
+                Outcome::Deleted => {}
+            }
+        }
+    }
+}
+
+impl std::ops::AddAssign for Found {
+    fn add_assign(&mut self, more: Self) {
+        self.filled += more.filled;
+        self.expired += more.expired;
+    }
+}
+
 impl Joined {
+    /// What was found in each view of the service.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Found> {
+        self.views.iter().map(|view| view.found)
+    }
+
     /// The feature columns of some spine rows, in spine order.
     ///
     /// # Errors

@@ -187,6 +187,7 @@ mod tests {
             rows: 0,
             columns: Vec::new(),
             files: Vec::new(),
+            matches: Vec::new(),
         };
         let (version, created, record) = (3, TimestampUs(0), Hash::of(b"record"));
         let mut dataset =

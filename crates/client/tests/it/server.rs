@@ -122,7 +122,8 @@ impl store_server::Store for FakeStore {
     }
 
     async fn ingest(&self, _: Request<v1::IngestRequest>) -> Result<Response<Self::IngestStream>, Status> {
-        let progress = v1::Progress { phase: "reading".into(), done: 1, total: Some(2), unit: 1 };
+        let progress =
+            v1::Progress { phase: "reading".into(), done: 1, total: Some(2), unit: 1, ..Default::default() };
         let report = v1::LoadReport { view: "weather@v1".into(), rows: 2, ..Default::default() };
         let events = [v1::ingest_event::Event::Progress(progress), v1::ingest_event::Event::Report(report)]
             .map(|event| Ok(v1::IngestEvent { event: Some(event) }));

@@ -59,8 +59,13 @@ pub(crate) async fn run(
     };
     let started = Instant::now();
     let mut bar = Bar::new();
-    let mut progress =
-        Progress { phase: "pushing".to_owned(), done: 0, total: None, unit: Unit::Rows.into() };
+    let mut progress = Progress {
+        phase: "pushing".to_owned(),
+        done: 0,
+        total: None,
+        unit: Unit::Rows.into(),
+        ..Progress::default()
+    };
     // The last lines of the batches that were not answered yet, oldest first.
     let unanswered = RefCell::new(VecDeque::new());
     let batches =

@@ -1,4 +1,5 @@
-//! Errors on standard error: for people, or as `{"error":{"kind","message","details"}}`.
+//! Errors and warnings on standard error: for people, or as `{"error":{"kind","message","details"}}` and
+//! `{"warning":{"message"}}`.
 
 use std::io::Write;
 
@@ -21,6 +22,15 @@ pub(crate) fn print(error: &Error, format: Format) {
     };
     // Nobody is left to tell if standard error is gone.
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Prints what whoever asked should know before the command goes on.
+pub(crate) fn warn(text: &str, format: Format) {
+    let line = match format {
+        Format::Json => json!({"warning": {"message": text}}).to_string(),
+        _ => format!("{}: {text}", style("warning").yellow().bold().for_stderr()),
+    };
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Prints why a command line cannot be run, as JSON.

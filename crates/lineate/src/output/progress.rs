@@ -48,7 +48,13 @@ impl Bar {
 
     /// A handle that shows bytes of a phase from elsewhere, such as from a stream that is being sent.
     pub(crate) fn bytes(&mut self, phase: &str, total: Option<u64>) -> impl Fn(u64) + Send + 'static {
-        self.show(&Progress { phase: phase.to_owned(), done: 0, total, unit: Unit::Bytes.into() });
+        self.show(&Progress {
+            phase: phase.to_owned(),
+            done: 0,
+            total,
+            unit: Unit::Bytes.into(),
+            ..Progress::default()
+        });
         let bar = self.bar.clone();
         move |done| bar.set_position(done)
     }
@@ -99,7 +105,7 @@ mod tests {
             for total in [None, Some(10)] {
                 let template = bar_style(Unit::try_from(unit).expect("a unit"), total.is_some());
                 bar.bar.set_style(template);
-                bar.show(&Progress { phase: "sorting".into(), done: 3, total, unit });
+                bar.show(&Progress { phase: "sorting".into(), done: 3, total, unit, ..Progress::default() });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, reason = "a helper that fails its test says why")]
 
+mod dataset;
 mod errors;
 mod help;
 mod interrupt;

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, stream};
 use lineate_ledger::Record;
+use lineate_node::ServicePlan;
 use lineate_proto::{
     match_mode,
     v1::{
         CreateDatasetEvent, CreateDatasetRequest, Dataset, DatasetColumn, DatasetFile, DatasetListing,
-        ListDatasetsRequest, ShowDatasetRequest, VerifyDatasetEvent, VerifyDatasetRequest, VerifyReport,
-        create_dataset_event,
+        ListDatasetsRequest, Progress, ShowDatasetRequest, VerifyDatasetEvent, VerifyDatasetRequest,
+        VerifyReport, ViewMatches, create_dataset_event,
         datasets_server::Datasets,
         verify_dataset_event,
         verify_report::{Check, Finding},
     },
 };
 use lineate_query::DatasetRequest;
-use lineate_state::meta::DatasetState;
-use lineate_types::{Name, VersionedName, limits};
+use lineate_state::meta::{self as state, CreateDataset, DatasetState};
+use lineate_types::{MatchMode, Name, VersionedName, limits};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -42,6 +44,9 @@ impl Datasets for Service {
         trace::about("dataset", &request.name);
         let request = wanted(request)?;
         let app = self.0.clone();
+        // Where the service does not exist, the work says so.
+        let plan = app.node().service_plan(request.project.as_ref(), &request.service);
+        let warnings = plan.map(|plan| warnings(&plan, request.mode)).unwrap_or_default();
         let events = work::run(
             &self.0,
             |progress| async move {
@@ -53,7 +58,11 @@ impl Datasets for Service {
             |progress| CreateDatasetEvent { event: Some(create_dataset_event::Event::Progress(progress)) },
             |dataset| CreateDatasetEvent { event: Some(create_dataset_event::Event::Dataset(dataset)) },
         )?;
-        Ok(Response::new(events))
+        let warned = warnings.into_iter().map(|warning| {
+            let progress = Progress { warning, ..Progress::default() };
+            Ok(CreateDatasetEvent { event: Some(create_dataset_event::Event::Progress(progress)) })
+        });
+        Ok(Response::new(stream::iter(warned).chain(events).boxed()))
     }
 
     async fn list(&self, request: Request<ListDatasetsRequest>) -> Result<Response<DatasetListing>, Status> {
@@ -154,7 +163,51 @@ fn summary(state: &DatasetState) -> Dataset {
     }
 }
 
+/// What is likely to be unintended: nobody knows when the rows of a view without created times became known, so in
+/// mode `known` nothing loaded after a label's time is there for it.
+fn warnings(plan: &ServicePlan, mode: Option<MatchMode>) -> Vec<String> {
+    let views = plan.views.iter().map(|view| &view.view).filter(|view| view.created_time.is_none());
+    let mut names: Vec<String> = views.map(|view| format!("`{}`", view.name)).collect();
+    names.sort();
+    names.dedup();
+    let (views, have, their) = match names.len() {
+        0 => return Vec::new(),
+        1 => ("view", "has", "its"),
+        _ => ("views", "have", "their"),
+    };
+    match mode {
+        Some(MatchMode::Known) => vec![format!(
+            "{views} {} {have} no created time: in mode known {their} rows count as known from their commit to this \
+             store, so labels before that get nulls; use mode event, or declare `created_time`",
+            names.join(", ")
+        )],
+        _ => Vec::new(),
+    }
+}
+
+fn matches(plan: &ServicePlan, draft: &CreateDataset) -> Vec<ViewMatches> {
+    let of_view = |found: &state::ViewMatches| {
+        let view = plan.views.iter().find(|view| view.alias == found.alias);
+        let mode = view.map(|view| draft.mode.unwrap_or(view.view.default_mode()));
+        ViewMatches {
+            alias: found.alias.to_string(),
+            view: view.map(|view| view.view.to_string()).unwrap_or_default(),
+            mode: mode.map(|mode| mode.to_string()).unwrap_or_default(),
+            filled: found.filled,
+            null: draft.rows.saturating_sub(found.filled).saturating_sub(found.expired),
+            expired: found.expired,
+        }
+    };
+    draft.matches.iter().map(of_view).collect()
+}
+
 fn message(app: &App, state: &DatasetState) -> Dataset {
+    let draft = &state.draft;
+    let service = VersionedName { name: draft.service.clone(), version: Some(draft.service_version) };
+    let (matches, warnings) = match app.node().service_plan(Some(&draft.project), &service) {
+        Ok(plan) => (matches(&plan, draft), warnings(&plan, draft.mode)),
+        Err(_) => Default::default(),
+    };
     let spine_columns = state.draft.spine.columns.len();
     let columns = state.draft.columns.iter().enumerate().map(|(position, column)| DatasetColumn {
         name: column.name.clone(),
@@ -182,7 +235,8 @@ fn message(app: &App, state: &DatasetState) -> Dataset {
         }
         _ => (Vec::new(), Vec::new()),
     };
-    Dataset { views, inputs, columns: columns.collect(), files: files.collect(), ..summary(state) }
+    let (columns, files) = (columns.collect(), files.collect());
+    Dataset { views, inputs, columns, files, matches, warnings, ..summary(state) }
 }
 
 /// What verifying a training set found, as a message.

@@ -70,5 +70,6 @@ fn message(progress: Progress) -> v1::Progress {
         done: progress.done,
         total: progress.total,
         unit: unit.into(),
+        warning: String::new(),
     }
 }

@@ -204,6 +204,23 @@ pub struct CreateDataset {
     /// The files that hold it.
     #[n(9)]
     pub files: Vec<FileDraft>,
+    /// What the join found, for each view of the service under its alias. For people: its record does not name it.
+    #[n(10)]
+    pub matches: Vec<ViewMatches>,
+}
+
+/// What a join found in one view. Rows that are neither have nulls: no row was known, the key had ended or was null.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ViewMatches {
+    /// The view's alias in the service.
+    #[n(0)]
+    pub alias: Name,
+    /// Rows of the spine that got the values of a row.
+    #[n(1)]
+    pub filled: u64,
+    /// Rows of the spine whose latest row was older than the time-to-live.
+    #[n(2)]
+    pub expired: u64,
 }
 
 /// The labels of a training set, stored before matching.

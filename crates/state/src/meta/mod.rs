@@ -20,7 +20,7 @@ use lineate_types::{Hash, HistoryId, Name, TimestampUs, ViewId};
 use crate::{Error, LoadId, Position, Refusal, Result, catalog::Catalog, codec};
 pub use command::{
     AssertionDraft, BeginLoad, ColumnDraft, CommitLoad, CreateDataset, Define, FileDraft, LoadedSegment,
-    MetaCommand, MetaReply, MetaRequest, Promote, RegisterModel, SourceDraft, SpineDraft,
+    MetaCommand, MetaReply, MetaRequest, Promote, RegisterModel, SourceDraft, SpineDraft, ViewMatches,
 };
 pub use ledger_state::LedgerState;
 pub use load::{LoadOutcome, LoadState};

@@ -113,6 +113,7 @@ impl Host {
             rows: 0,
             columns: vec![column],
             files: vec![],
+            matches: vec![],
         }))
     }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use clap::{Args, ValueEnum};
 use lineate_client::{
     Client, UploadSource,
-    v1::{CreateDatasetRequest, Dataset},
+    v1::{CreateDatasetRequest, Dataset, Progress},
 };
 use lineate_types::TimestampUs;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{super::Outcome, pull, show};
 use crate::{
     error::Error,
-    output::{Output, Page, Report, file, number, progress::Bar},
+    output::{Format, Output, Page, Report, failure, file, number, progress::Bar},
 };
 
 const EXAMPLES: &str = "\
@@ -96,7 +96,7 @@ pub(crate) async fn run(
         mode: mode.to_owned(),
         snapshot: arguments.snapshot,
     };
-    let dataset = create(client, recipe).await?;
+    let dataset = create(client, recipe, output.format()).await?;
     let elapsed = started.elapsed();
     let pulled = match arguments.output {
         Some(path) => {
@@ -109,8 +109,8 @@ pub(crate) async fn run(
     Ok(Outcome::Done)
 }
 
-/// Uploads the spine and makes the training set, with a bar.
-pub(crate) async fn create(client: &Client, recipe: Recipe) -> Result<Dataset, Error> {
+/// Uploads the spine and makes the training set, with a bar. Warnings come before it is made.
+pub(crate) async fn create(client: &Client, recipe: Recipe, format: Format) -> Result<Dataset, Error> {
     let mut bar = Bar::new();
     let bytes = std::fs::metadata(&recipe.spine).ok().map(|metadata| metadata.len());
     let sent = bar.bytes("sending the spine", bytes);
@@ -125,7 +125,11 @@ pub(crate) async fn create(client: &Client, recipe: Recipe) -> Result<Dataset, E
         snapshot_us: recipe.snapshot.map(|time| time.0),
         spine_name,
     };
-    Ok(client.create_dataset(request, |progress| bar.show(&progress)).await?)
+    let on_progress = |progress: Progress| match progress.warning.as_str() {
+        "" => bar.show(&progress),
+        warning => failure::warn(warning, format),
+    };
+    Ok(client.create_dataset(request, on_progress).await?)
 }
 
 /// A training set that was made, and perhaps written to a file.
@@ -150,9 +154,7 @@ impl Report for Created {
             ),
             &format!("{} · {} rows/s", number::duration(self.elapsed), number::count(rate as u64)),
         );
-        show::facts(page, dataset);
-        page.gap();
-        show::columns(page, dataset);
+        show::body(page, dataset);
         if let Some(pulled) = &self.pulled {
             page.gap();
             pulled.text(page);

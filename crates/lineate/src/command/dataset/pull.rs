@@ -78,8 +78,13 @@ pub(crate) async fn into_file(client: &Client, name: &str, path: PathBuf) -> Res
     let mut rows = client.pull_dataset(name).await?;
     let mut file = RowFile::create(&path, &rows.schema)?;
     let mut bar = Bar::new();
-    let mut progress =
-        Progress { phase: "writing".to_owned(), done: 0, total: rows.rows, unit: Unit::Rows.into() };
+    let mut progress = Progress {
+        phase: "writing".to_owned(),
+        done: 0,
+        total: rows.rows,
+        unit: Unit::Rows.into(),
+        ..Progress::default()
+    };
     while let Some(batch) = rows.next().await {
         let batch = batch?;
         file.write(&batch)?;

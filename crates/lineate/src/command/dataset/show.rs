@@ -38,9 +38,10 @@ impl Report for Dataset {
             number::counted(self.columns.len() as u64, "column")
         );
         page.title(&format!("dataset {}/{}@v{}", self.project, self.name, self.version), &size);
-        facts(page, self);
-        page.gap();
-        columns(page, self);
+        body(page, self);
+        for warning in &self.warnings {
+            page.note(warning);
+        }
     }
 
     fn json(&self) -> Value {
@@ -48,8 +49,41 @@ impl Report for Dataset {
     }
 }
 
+/// What a training set pins, what the join found, and its columns.
+pub(crate) fn body(page: &mut Page, dataset: &Dataset) {
+    facts(page, dataset);
+    page.gap();
+    matches(page, dataset);
+    columns(page, dataset);
+}
+
+/// What the join found in each view.
+fn matches(page: &mut Page, dataset: &Dataset) {
+    if dataset.matches.is_empty() {
+        return;
+    }
+    let mut table = Table::new([
+        ("VIEW", Side::Left),
+        ("MODE", Side::Left),
+        ("FILLED", Side::Right),
+        ("NULL", Side::Right),
+        ("EXPIRED", Side::Right),
+    ]);
+    for found in &dataset.matches {
+        table.row([
+            found.alias.clone(),
+            found.mode.clone(),
+            number::count(found.filled),
+            number::count(found.null),
+            number::count(found.expired),
+        ]);
+    }
+    page.table(&table);
+    page.gap();
+}
+
 /// What a training set pins.
-pub(crate) fn facts(page: &mut Page, dataset: &Dataset) {
+fn facts(page: &mut Page, dataset: &Dataset) {
     let bytes: u64 = dataset.files.iter().map(|file| file.bytes).sum();
     let mode = if dataset.mode.is_empty() { "each view's default" } else { &dataset.mode };
     page.facts([
@@ -63,7 +97,7 @@ pub(crate) fn facts(page: &mut Page, dataset: &Dataset) {
 }
 
 /// The columns of a training set with their hashes.
-pub(crate) fn columns(page: &mut Page, dataset: &Dataset) {
+fn columns(page: &mut Page, dataset: &Dataset) {
     let mut table = Table::new([("COLUMN", Side::Left), ("TYPE", Side::Left), ("LOGICAL HASH", Side::Left)]);
     for column in &dataset.columns {
         table.row([column.name.clone(), column.r#type.clone(), number::short_hash(&column.logical_hash)]);
@@ -90,6 +124,20 @@ pub(crate) fn document(dataset: &Dataset) -> Value {
         .iter()
         .map(|file| json!({"hash": file.hash, "bytes": file.bytes, "rows": file.rows}))
         .collect();
+    let matches: Vec<Value> = dataset
+        .matches
+        .iter()
+        .map(|found| {
+            json!({
+                "alias": found.alias,
+                "view": found.view,
+                "mode": found.mode,
+                "filled": found.filled,
+                "null": found.null,
+                "expired": found.expired,
+            })
+        })
+        .collect();
     json!({
         "project": dataset.project,
         "name": dataset.name,
@@ -107,13 +155,15 @@ pub(crate) fn document(dataset: &Dataset) -> Value {
         "columns": columns,
         "files": files,
         "inputs": dataset.inputs,
+        "matches": matches,
+        "warnings": dataset.warnings,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use lineate_client::v1::{DatasetColumn, DatasetFile};
+    use lineate_client::v1::{DatasetColumn, DatasetFile, ViewMatches};
 
     use super::*;
 
@@ -135,6 +185,14 @@ mod tests {
                 from_spine: false,
             }],
             files: vec![DatasetFile { hash: "b3:01".into(), bytes: 2_048, rows: 1_000 }],
+            matches: vec![ViewMatches {
+                alias: "weather".into(),
+                view: "weather@v1".into(),
+                mode: "known".into(),
+                filled: 900,
+                null: 99,
+                expired: 1,
+            }],
             ..Default::default()
         };
         let mut page = Page::default();
@@ -147,6 +205,9 @@ mod tests {
               snapshot  2013-06-01T12:00:00.000000Z
               files     1 · 2.0 KiB
               record    b3:77
+
+              VIEW      MODE    FILLED   NULL   EXPIRED
+              weather   known      900     99         1
 
               COLUMN          TYPE      LOGICAL HASH
               weather__temp   float64   b3:6437b3ac3846

@@ -30,7 +30,7 @@ use crate::{
     cli::Global,
     entity::{self, Entity},
     error::Error,
-    output::{Output, number, progress::Bar},
+    output::{Format, Output, number, progress::Bar},
     session::Session,
     target::Target,
 };
@@ -219,7 +219,7 @@ async fn make(client: &Client, files: &Files, name: &str, mode: &str) -> Result<
         mode: mode.to_owned(),
         snapshot: None,
     };
-    let dataset = create(client, recipe).await?;
+    let dataset = create(client, recipe, Format::Text).await?;
     Ok(Created { dataset, pulled: None, elapsed: started.elapsed() })
 }
 
