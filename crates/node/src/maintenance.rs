@@ -150,10 +150,16 @@ impl Node {
         tracing::debug!(%shard, %history, number, rows = segment.rows, "run sealed");
         let seal = ShardCommand::Seal(Seal { run: key, segment });
         match self.name_blobs(&lease, self.propose_shard(&system(), shard, seal)).await {
-            // Sealed by somebody else meanwhile.
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Conflict && !self.is_frozen(shard, key) => Ok(()),
             other => other.map(|_| ()),
         }
+    }
+
+    /// Whether a run still waits to be sealed: a seal of it that was refused was refused for another reason than that
+    /// somebody else sealed it meanwhile.
+    fn is_frozen(&self, shard: ShardId, key: RunKey) -> bool {
+        let machine = self.shard(shard).read();
+        machine.history(key.history).is_some_and(|history| history.frozen.contains_key(&key.run))
     }
 
     async fn record_seals(&self, shard: ShardId) -> Result<()> {
@@ -205,5 +211,75 @@ impl Node {
             }
         }
         self.remove_all_unnamed_blobs().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lineate_segment::intake::{ForeignFile, Intake};
+
+    use super::*;
+    use crate::{SystemClock, SystemDisk, api::Options};
+
+    const SHARD: ShardId = ShardId(0);
+
+    async fn open(data_dir: std::path::PathBuf) -> Node {
+        let options = Options {
+            data_dir,
+            shards: Some(1),
+            cache_bytes: limits::CACHE_BYTES,
+            log_bytes: limits::LOG_BYTES,
+            clock: Arc::new(SystemClock),
+            disk: Arc::new(SystemDisk),
+        };
+        let node = Node::open(options).await.expect("the store opens");
+        let definitions = serde_json::from_value(serde_json::json!({
+            "project": "p",
+            "entities": [{"name": "thing", "keys": [{"name": "id", "type": "string"}]}],
+            "views": [{
+                "name": "counters", "entity": "thing", "event_time": "happened",
+                "features": [{"name": "value", "type": "int64"}]
+            }]
+        }));
+        node.apply(&system(), &definitions.expect("valid"), false).await.expect("applies");
+        node
+    }
+
+    async fn push(node: &Node) -> HistoryId {
+        let (project, view) = ("p".parse().expect("a name"), "counters".parse().expect("a name"));
+        let view = node.catalog().view(&project, &view).expect("defined").clone();
+        let line = "{\"id\": \"a\", \"happened\": \"2024-01-01T00:00:00Z\", \"value\": 1}\n";
+        let file = ForeignFile::from_bytes("rows", line.to_owned().into());
+        let rows = Intake::new(&view).open(&file).expect("opens").next().expect("rows").expect("reads");
+        for write in node.push(&system(), &view, &rows, 0, None).await.expect("pushes") {
+            write.result.expect("is written");
+        }
+        view.history
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_seal_that_is_refused_while_its_run_waits_is_an_error_and_one_of_a_sealed_run_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path().to_owned()).await;
+        let id = push(&node).await;
+        let open = |node: &Node| {
+            let machine = node.shard(SHARD).read();
+            let rows = machine.history(id).expect("has rows");
+            (RunKey { history: id, run: rows.open_number }, rows.open.clone().expect("open"))
+        };
+        let (key, earlier) = open(&node);
+        push(&node).await;
+        let (_, whole) = open(&node);
+        // Nobody else seals meanwhile.
+        let alone = node.sealing().lock().await;
+        node.propose_shard(&system(), SHARD, ShardCommand::Freeze(id)).await.expect("freezes");
+        let refused =
+            node.seal_run(SHARD, key, Arc::new(earlier.clone())).await.expect_err("a row is missing");
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        assert!(node.is_frozen(SHARD, key), "nothing was lost");
+        node.seal_run(SHARD, key, Arc::new(whole)).await.expect("seals");
+        node.seal_run(SHARD, key, Arc::new(earlier)).await.expect("it was sealed by somebody else");
+        drop(alone);
+        node.shutdown().await.expect("stops");
     }
 }
