@@ -13,7 +13,7 @@ import blake3
 import cbor2
 
 SEALED_DOMAIN = "lineate 2026 sealed text v1"
-KINDS = ("source view service load seal dataset run model evaluation promotion assertion collection").split()
+KINDS = ("source view service load seal dataset run model evaluation promotion assertion collection erasure").split()
 
 
 def canonical(data: bytes) -> dict:

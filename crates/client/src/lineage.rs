@@ -1,8 +1,8 @@
 //! The lineage graph.
 
 use lineate_proto::v1::{
-    DiffReply, DiffRequest, NodeDetail, Progress, ShowNodeRequest, TraceReply, TraceRequest, VerifyReport,
-    VerifyRequest,
+    DiffReply, DiffRequest, EraseRequest, Erasure, NodeDetail, Progress, ShowNodeRequest, TraceReply,
+    TraceRequest, VerifyReport, VerifyRequest,
 };
 
 use crate::{Client, Result, connect::service, work::follow};
@@ -47,6 +47,20 @@ impl Client {
         let request = VerifyRequest { node: node.unwrap_or_default().to_owned() };
         let events = service!(self, lineage_client::LineageClient).verify(request).await?.into_inner();
         follow(events, on_progress).await
+    }
+
+    /// Erases texts of a node, or says which would be.
+    ///
+    /// # Errors
+    /// The node is unknown or has no such text, or the server is away.
+    pub async fn erase(&self, request: EraseRequest) -> Result<Erasure> {
+        self.retry()
+            .read(|| {
+                let (mut lineage, request) = (service!(self, lineage_client::LineageClient), request.clone());
+                // Erasing twice is erasing once.
+                async move { lineage.erase(request).await }
+            })
+            .await
     }
 
     /// Compares the ancestry of two nodes.

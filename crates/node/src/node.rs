@@ -93,6 +93,7 @@ impl Node {
         let inner = tokio::task::spawn_blocking(move || Inner::open(options)).await??;
         let node = Self { inner: Arc::new(inner) };
         node.catch_up().await?;
+        node.finish_erasures().await?;
         node.resume_loads().await?;
         let stop = &node.inner.stop;
         let tasks = [

@@ -7,7 +7,7 @@ use lineate_types::{Hash, Name, NodeKind, TimestampUs};
 use super::Graph;
 use crate::{
     Error, Result,
-    record::{Assertion, Collection, Evaluation, Kind, Load, Promotion, Record, Run, Seal, Source},
+    record::{Assertion, Collection, Erasure, Evaluation, Kind, Load, Promotion, Record, Run, Seal, Source},
 };
 
 /// A record in the graph, or an agent.
@@ -143,6 +143,10 @@ impl Graph {
             Record::Assertion(Assertion { predicate, .. }) => Some(predicate.to_string()),
             Record::Collection(Collection { members, .. }) => {
                 Some(format!("of {} inputs", grouped(members.len() as u64)))
+            }
+            Record::Erasure(Erasure { texts, .. }) => {
+                let texts = texts.len() as u64;
+                Some(format!("of {} {}", grouped(texts), if texts == 1 { "text" } else { "texts" }))
             }
             _ => None,
         };

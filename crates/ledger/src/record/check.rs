@@ -2,7 +2,7 @@
 
 use lineate_types::limits;
 
-use super::{Assertion, Collection, Dataset, Evaluation, Load, Record, Run, Seal, Service};
+use super::{Assertion, Collection, Dataset, Erasure, Evaluation, Load, Record, Run, Seal, Service};
 use crate::{Error, Result};
 
 /// Checks a record.
@@ -57,6 +57,12 @@ pub(super) fn record(record: &Record) -> Result<()> {
             edges("collection", members.len())?;
             if members.is_empty() {
                 return invalid("it has no member".to_owned());
+            }
+        }
+        Record::Erasure(Erasure { texts, .. }) => {
+            within("erasure", "texts", texts.len(), limits::RECORD_EDGES)?;
+            if texts.is_empty() {
+                return invalid("it names no text".to_owned());
             }
         }
         Record::Source(_)

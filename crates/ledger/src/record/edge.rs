@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt};
 use lineate_types::Hash;
 
 use super::{
-    Assertion, Collection, Dataset, Evaluation, Kind, Load, Model, Promotion, Record, Run, Seal, Service,
-    View,
+    Assertion, Collection, Dataset, Erasure, Evaluation, Kind, Load, Model, Promotion, Record, Run, Seal,
+    Service, View,
 };
 
 /// How a record relates to one it names. The direction is always from the later record to the earlier.
@@ -157,6 +157,7 @@ pub(super) fn of(record: &Record) -> Vec<Edge> {
             add(Role::About, *about);
             replaces.iter().for_each(|replaced| add(Role::WasRevisionOf, *replaced));
         }
+        Record::Erasure(Erasure { about, .. }) => add(Role::About, *about),
         Record::Collection(Collection { members, .. }) => {
             members.iter().for_each(|member| add(Role::HadMember, *member));
         }

@@ -31,11 +31,13 @@ pub enum Kind {
     Assertion,
     /// Loads and seals that training sets name together.
     Collection,
+    /// Texts that were erased.
+    Erasure,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Source,
         Self::View,
         Self::Service,
@@ -48,6 +50,7 @@ impl Kind {
         Self::Promotion,
         Self::Assertion,
         Self::Collection,
+        Self::Erasure,
     ];
 
     /// The word in the bytes of records and entries.
@@ -65,6 +68,7 @@ impl Kind {
             Self::Promotion => "promotion",
             Self::Assertion => "assertion",
             Self::Collection => "collection",
+            Self::Erasure => "erasure",
         }
     }
 
@@ -83,6 +87,7 @@ impl Kind {
             Self::Promotion => "lineate 2026 record promotion v1",
             Self::Assertion => "lineate 2026 record assertion v1",
             Self::Collection => "lineate 2026 record collection v1",
+            Self::Erasure => "lineate 2026 record erasure v1",
         }
     }
 
@@ -98,13 +103,13 @@ impl Kind {
             Self::Model => Some(NodeKind::Model),
             Self::Evaluation => Some(NodeKind::Eval),
             Self::Promotion => Some(NodeKind::Deployment),
-            Self::Seal | Self::Assertion | Self::Collection => None,
+            Self::Seal | Self::Assertion | Self::Collection | Self::Erasure => None,
         }
     }
 
     /// Whether PROV calls it an activity, something that happens, rather than an entity.
     pub const fn is_activity(self) -> bool {
-        matches!(self, Self::Run | Self::Evaluation | Self::Promotion)
+        matches!(self, Self::Run | Self::Evaluation | Self::Promotion | Self::Erasure)
     }
 
     /// The kind with this word.

@@ -12,6 +12,7 @@ mod collection;
 mod dataset;
 mod definition;
 mod edge;
+mod erasure;
 mod kind;
 mod metric;
 mod model;
@@ -23,6 +24,7 @@ pub use dataset::{Column, Dataset, File, Spine, SpineColumn};
 pub use definition::{Service, View};
 pub(crate) use edge::allowed;
 pub use edge::{Edge, Role};
+pub use erasure::Erasure;
 pub use kind::Kind;
 pub use metric::{MetricValue, ParseMetricError};
 pub use model::{Artifact, Evaluation, Model, Promotion, Run};
@@ -52,6 +54,7 @@ pub enum Record {
     Promotion(Promotion),
     Assertion(Assertion),
     Collection(Collection),
+    Erasure(Erasure),
 }
 
 /// Runs an expression with the fields of whatever kind of record it is.
@@ -70,6 +73,7 @@ macro_rules! with_fields {
             $crate::record::Record::Promotion($fields) => $body,
             $crate::record::Record::Assertion($fields) => $body,
             $crate::record::Record::Collection($fields) => $body,
+            $crate::record::Record::Erasure($fields) => $body,
         }
     };
 }
@@ -115,6 +119,7 @@ impl Record {
             Self::Promotion(_) => Kind::Promotion,
             Self::Assertion(_) => Kind::Assertion,
             Self::Collection(_) => Kind::Collection,
+            Self::Erasure(_) => Kind::Erasure,
         }
     }
 
@@ -148,7 +153,8 @@ impl Record {
             | Self::Model(Model { principal, .. })
             | Self::Evaluation(Evaluation { principal, .. })
             | Self::Promotion(Promotion { principal, .. })
-            | Self::Assertion(Assertion { principal, .. }) => Some(*principal),
+            | Self::Assertion(Assertion { principal, .. })
+            | Self::Erasure(Erasure { principal, .. }) => Some(*principal),
             Self::Source(_) | Self::View(_) | Self::Service(_) | Self::Seal(_) | Self::Collection(_) => None,
         }
     }
@@ -169,7 +175,9 @@ impl Record {
             | Self::Model(_)
             | Self::Evaluation(_)
             | Self::Promotion(_)
-            | Self::Collection(_) => Vec::new(),
+            | Self::Collection(_)
+            // The texts it names are other records' own.
+            | Self::Erasure(_) => Vec::new(),
         };
         sealed.extend(self.principal());
         sealed
@@ -240,6 +248,7 @@ impl<'b, C> Decode<'b, C> for Record {
             Kind::Promotion => Self::Promotion(d.decode_with(ctx)?),
             Kind::Assertion => Self::Assertion(d.decode_with(ctx)?),
             Kind::Collection => Self::Collection(d.decode_with(ctx)?),
+            Kind::Erasure => Self::Erasure(d.decode_with(ctx)?),
         })
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     Sealed,
     record::{
-        Assertion, Collection, Dataset, Evaluation, Load, Model, Promotion, Record, Run, Seal, Service,
-        Source, View,
+        Assertion, Collection, Dataset, Erasure, Evaluation, Load, Model, Promotion, Record, Run, Seal,
+        Service, Source, View,
     },
 };
 
@@ -75,6 +75,10 @@ pub fn record(record: &Record, known: Known<'_>) -> Map<String, Value> {
             "predicate": predicate.as_str(),
             "value": value.as_ref().map(text),
             "replaces": replaces.as_ref().map(node),
+        }),
+        Record::Erasure(Erasure { about, texts, .. }) => json!({
+            "about": node(about),
+            "texts": texts.iter().map(|text| text.to_string()).collect::<Vec<_>>(),
         }),
         Record::Collection(Collection { members, .. }) => {
             json!({"members": members.iter().map(node).collect::<Vec<_>>()})

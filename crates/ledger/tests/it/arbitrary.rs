@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lineate_ledger::{
     Record, Sealed,
     record::{
-        Artifact, Assertion, Collection, Column, Dataset, Evaluation, File, Format, Load, LoadSegment, Model,
-        Promotion, Run, Seal, Service, Source, Spine, SpineColumn, View,
+        Artifact, Assertion, Collection, Column, Dataset, Erasure, Evaluation, File, Format, Load,
+        LoadSegment, Model, Promotion, Run, Seal, Service, Source, Spine, SpineColumn, View,
     },
 };
 use lineate_types::{Hash, MatchMode, Name, ShardId, TimestampUs, WriterId};
@@ -209,6 +209,12 @@ fn collected() -> impl Strategy<Value = Record> {
     (name(), hashes(1)).prop_map(|(project, members)| Record::Collection(Collection { project, members }))
 }
 
+fn erasure() -> impl Strategy<Value = Record> {
+    (name(), hash(), collection::btree_set(sealed(), 1..5), sealed()).prop_map(
+        |(project, about, texts, principal)| Record::Erasure(Erasure { project, about, texts, principal }),
+    )
+}
+
 /// Any valid record.
 pub(crate) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
@@ -224,5 +230,6 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         promotion(),
         assertion(),
         collected(),
+        erasure(),
     ]
 }

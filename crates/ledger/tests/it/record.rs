@@ -121,6 +121,8 @@ fn edges_are_the_inputs_in_the_order_of_the_fields_and_the_agent_last() {
         assertion was_attributed_to an agent
         collection had_member seal
         collection had_member load
+        erasure about view
+        erasure was_associated_with an agent
     "#]]
     .assert_eq(&text);
 }

@@ -58,7 +58,8 @@ fn a_tree_downwards_shows_what_came_from_a_node() {
         │  ├─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
         │  └─ collection of 2 inputs  b3:046e4427cf70  (↑ seen above)
         ├─ dataset:flights/delays@v3  336,776 rows  b3:ec4c1f16680e  (↑ seen above)
-        └─ assertion owner  b3:7448a7a3bb86
+        ├─ assertion owner  b3:7448a7a3bb86
+        └─ erasure of 2 texts  b3:e212733e693f
     "#]]
     .assert_eq(&render::tree(&walk("view:weather", &trace), Beside::nothing()));
 }
@@ -159,7 +160,7 @@ fn the_json_form_has_all_there_is() {
         {
           "start": "b3:ced0f8a6bb175bedaf8a3111281d0dc08e9ed6275ea8abe6a91c89f5eac576c2",
           "direction": "up",
-          "size": 12,
+          "size": 13,
           "root": null,
           "complete": true,
           "cut": false,

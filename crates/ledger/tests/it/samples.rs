@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lineate_ledger::{
     Record, Sealed, SealedText,
     record::{
-        Artifact, Assertion, Collection, Column, Dataset, Evaluation, File, Format, Load, LoadSegment, Model,
-        Promotion, Run, Seal, Service, Source, Spine, SpineColumn, View,
+        Artifact, Assertion, Collection, Column, Dataset, Erasure, Evaluation, File, Format, Load,
+        LoadSegment, Model, Promotion, Run, Seal, Service, Source, Spine, SpineColumn, View,
     },
 };
 use lineate_types::{Hash, MatchMode, Name, ShardId, TimestampUs, WriterId};
@@ -184,6 +184,11 @@ pub(crate) fn collection(members: &[Hash]) -> Record {
     Record::Collection(Collection { project: flights(), members: members.iter().copied().collect() })
 }
 
+pub(crate) fn erasure(about: Hash, texts: &[Sealed]) -> Record {
+    let texts = texts.iter().copied().collect();
+    Record::Erasure(Erasure { project: flights(), about, texts, principal: sealed("grace") })
+}
+
 /// One record of every kind, each after what it names, with a word for each.
 pub(crate) fn story() -> Vec<(&'static str, Record)> {
     let source = source("s3://bucket/weather.parquet");
@@ -198,8 +203,10 @@ pub(crate) fn story() -> Vec<(&'static str, Record)> {
     let promotion = promotion(model.id(), None);
     let assertion = assertion(view.id(), "owner", "ops@example.com");
     let collection = collection(&[load.id(), seal.id()]);
+    let erasure = erasure(view.id(), &assertion.sealed());
     let records = [
         source, view, service, load, seal, dataset, run, model, evaluation, promotion, assertion, collection,
+        erasure,
     ];
     records.into_iter().map(|record| (record.kind().as_str(), record)).collect()
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod dataset;
 mod demo;
 mod diff;
+mod erase;
 mod get;
 mod ingest;
 mod init;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Trace(trace::Arguments),
     /// Compare what two nodes were made from
     Diff(diff::Arguments),
+    /// Erase texts that are kept beside records
+    Erase(erase::Arguments),
     /// Re-hash and re-prove a node, or the whole store
     Verify(verify::Arguments),
     /// Look at a running cluster
@@ -139,6 +142,7 @@ async fn perform(command: Command, client: &Client, output: &mut Output) -> Resu
         Command::Model(command) => model::run(command, client, output).await,
         Command::Trace(arguments) => trace::run(arguments, client, output).await,
         Command::Diff(arguments) => diff::run(arguments, client, output).await,
+        Command::Erase(arguments) => erase::run(arguments, client, output).await,
         Command::Verify(arguments) => verify::run(arguments, client, output).await,
         Command::Cluster(command) => cluster::run(command, client, output).await,
         Command::Demo(_) | Command::Init(_) | Command::Serve(_) => Ok(Outcome::Done),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::program::run_in;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "init",
     "serve",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 20] = [
     "model promote",
     "trace",
     "diff",
+    "erase",
     "verify",
     "cluster",
 ];

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use lineate_ledger::{Record, Sealed};
 use lineate_node::{Node, Opened};
+use lineate_state::meta::{Erase, MetaCommand, MetaReply};
 use lineate_types::{Hash, Principal, limits};
 
 use crate::store::{line, load, look, open, tester, values};
@@ -108,5 +109,36 @@ async fn a_principal_who_begins_in_many_places_at_once_is_one_agent() {
     let agents = (0..32).map(|_| node.sealed_texts().agent(&principal));
     let agents = futures::future::try_join_all(agents).await.expect("seals");
     assert!(agents.iter().all(|agent| *agent == agents[0]));
+    close(node).await;
+}
+
+#[tokio::test]
+async fn an_erasure_cut_off_after_its_record_is_finished_at_the_next_start() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    load(&node, line("a", 1)).await;
+    let (path, agent) = committed(&node);
+    let record = node.meta().read().ledger().records().find_map(|record| match record {
+        Record::Source(_) => Some(record.id()),
+        _ => None,
+    });
+    let erase = |texts: &[Sealed]| {
+        let texts = texts.iter().map(|text| text.0).collect();
+        MetaCommand::Erase(Erase { about: record.expect("a source"), texts })
+    };
+    let foreign = node.propose_meta(&tester(), erase(&[path, agent])).await.expect_err("the agent's name");
+    assert!(foreign.to_string().contains("nothing was erased"), "{foreign}");
+    let recorded = node.propose_meta(&tester(), erase(&[path])).await.expect("recorded").0;
+    assert!(matches!(recorded, MetaReply::Erased { record: Some(_) }), "{recorded:?}");
+    assert_eq!(text(&node, path), Opened::Text("rows.ndjson".into()), "as after a crash");
+    let before = root(&node);
+    close(node).await;
+
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    assert_eq!((text(&node, path), text(&node, agent)), (Opened::Erased, Opened::Text(tester().0)));
+    let again = node.propose_meta(&tester(), erase(&[path])).await.expect("answered").0;
+    assert_eq!((again, root(&node)), (MetaReply::Erased { record: None }, before));
+    let check = node.verify_store(Arc::new(|_| ())).await.expect("checks");
+    assert_eq!((check.faults, check.texts_gone), (Vec::new(), 1));
     close(node).await;
 }

@@ -8,8 +8,8 @@ use lineate_ledger::{
 };
 use lineate_node::api::StoreCheck;
 use lineate_proto::v1::{
-    Checkpoint, DiffReply, DiffRequest, Direction, Drawing, Edge, Node, NodeDetail, ShowNodeRequest,
-    TraceReply, TraceRequest, Unsealed, VerifyEvent, VerifyReport, VerifyRequest,
+    Checkpoint, DiffReply, DiffRequest, Direction, Drawing, Edge, EraseRequest, Erasure, Node, NodeDetail,
+    ShowNodeRequest, TraceReply, TraceRequest, Unsealed, VerifyEvent, VerifyReport, VerifyRequest,
     diff_reply::Changed,
     lineage_server::Lineage,
     verify_event::Event,
@@ -20,7 +20,7 @@ use lineate_types::{Hash, limits};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Service, blocking, show, verify,
+    Service, blocking, erase, show, verify,
     work::{self, Events},
 };
 use crate::{Error, Result, app::App, reader};
@@ -55,6 +55,10 @@ impl Lineage for Service {
             |report| VerifyEvent { event: Some(Event::Report(report)) },
         )?;
         Ok(Response::new(events))
+    }
+
+    async fn erase(&self, request: Request<EraseRequest>) -> Result<Response<Erasure>, Status> {
+        Ok(Response::new(erase::texts(&self.0, request.into_inner()).await?))
     }
 
     async fn diff(&self, request: Request<DiffRequest>) -> Result<Response<DiffReply>, Status> {
@@ -143,13 +147,20 @@ fn diff(app: &App, request: &DiffRequest) -> Result<DiffReply> {
 
 /// The text kept beside a record: the path of a source, the name of an agent, what an assertion says.
 pub(super) fn note(app: &App, id: Hash) -> Option<String> {
-    let sealed = match app.node().meta().read().ledger().record(&id) {
-        Some(Record::Source(source)) => source.path,
-        Some(Record::Assertion(assertion)) => assertion.value?,
-        Some(_) => return None,
-        // An agent is known by the commitment to who it is.
-        None => Sealed(id),
+    let (sealed, is_erased) = {
+        let meta = app.node().meta().read();
+        let sealed = match meta.ledger().record(&id) {
+            Some(Record::Source(source)) => source.path,
+            Some(Record::Assertion(assertion)) => assertion.value?,
+            Some(_) => return None,
+            // An agent is known by the commitment to who it is.
+            None => Sealed(id),
+        };
+        (sealed, meta.ledger().erased().contains(&sealed))
     };
+    if is_erased {
+        return Some("(erased)".to_owned());
+    }
     // A text that is damaged is a matter for `verify`; here it is left out.
     app.node().sealed_texts().text(sealed)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod catalog;
 pub(crate) mod datasets;
+mod erase;
 mod lineage;
 mod models;
 pub(crate) mod online;

@@ -32,7 +32,8 @@ struct Found {
     aliases: Vec<String>,
     moves: Vec<Move>,
     moves_left_out: u64,
-    texts: Vec<Sealed>,
+    /// Each with whether it was erased.
+    texts: Vec<(Sealed, bool)>,
     checkpoint: Checkpoint,
 }
 
@@ -93,7 +94,7 @@ fn find(meta: &MetaMachine, wanted: &NodeRef) -> Result<Found> {
     let texts: BTreeSet<Sealed> = records().flat_map(Record::sealed).chain(movers).collect();
     Ok(Found {
         named: named.iter().filter_map(|id| ledger.graph().node(*id)).cloned().collect(),
-        texts: texts.into_iter().collect(),
+        texts: texts.into_iter().map(|text| (text, ledger.erased().contains(&text))).collect(),
         checkpoint: lineage::newest(ledger),
         node,
         record,
@@ -174,10 +175,11 @@ fn moves(ledger: &LedgerState, versions: impl Iterator<Item = Hash>) -> Vec<Move
 }
 
 /// What became of texts, as far as an answer has room.
-fn texts(app: &App, commitments: &[Sealed]) -> Vec<SealedText> {
+fn texts(app: &App, commitments: &[(Sealed, bool)]) -> Vec<SealedText> {
     let mut bytes = 0;
-    let opened = commitments.iter().map(|commitment| {
+    let opened = commitments.iter().map(|(commitment, is_erased)| {
         let (state, text) = match app.node().sealed_texts().open(*commitment) {
+            _ if *is_erased => (State::Erased, String::new()),
             Ok(Opened::Text(text)) => (State::Kept, text),
             Ok(Opened::Erased) => (State::Erased, String::new()),
             Ok(Opened::Unknown) => (State::Unknown, String::new()),

@@ -1,5 +1,7 @@
 //! What can be asked of the meta group, and what it answers (`docs/formats/command.md`).
 
+use std::collections::BTreeSet;
+
 use lineate_types::{Hash, MatchMode, Name, Principal, ShardId, TimestampUs, ViewId, WriterId};
 use minicbor::{Decode, Encode};
 
@@ -64,6 +66,9 @@ pub enum MetaCommand {
     /// Points an alias at a model version.
     #[n(8)]
     Promote(#[n(0)] Promote),
+    /// Records that texts are erased, which every node then does.
+    #[n(9)]
+    Erase(#[n(0)] Erase),
 }
 
 /// Definitions to add.
@@ -317,6 +322,17 @@ pub struct Promote {
     pub alias: Name,
 }
 
+/// Texts are erased.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Erase {
+    /// The record, or agent, whose texts they are.
+    #[n(0)]
+    pub about: Hash,
+    /// The commitments to the texts.
+    #[n(1)]
+    pub texts: BTreeSet<Hash>,
+}
+
 /// What the meta group answers.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum MetaReply {
@@ -377,4 +393,11 @@ pub enum MetaReply {
     /// The load cannot commit: another one brought one of its files since it began.
     #[n(7)]
     LoadOvertaken,
+    /// Texts are erased.
+    #[n(8)]
+    Erased {
+        /// The record of it; none where all were erased before.
+        #[n(0)]
+        record: Option<Hash>,
+    },
 }

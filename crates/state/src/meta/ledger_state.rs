@@ -1,6 +1,6 @@
 //! The ledger as part of the meta group's state: records in log order, their tree and their graph.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lineate_ledger::{
     Entry, Graph, MerkleLog, Record, Sealed,
@@ -23,6 +23,8 @@ pub struct LedgerState {
     by_id: BTreeMap<Hash, u64>,
     /// By record: the sequence numbers of the assertions about it.
     about: BTreeMap<Hash, Vec<u64>>,
+    /// The commitments to texts that were erased.
+    erased: BTreeSet<Sealed>,
 }
 
 /// A record with its entry, as it is stored: record bytes are kept verbatim.
@@ -57,6 +59,9 @@ impl LedgerState {
         self.by_id.insert(entry.record, entry.seq);
         if let Record::Assertion(assertion) = record {
             self.about.entry(assertion.about).or_default().push(entry.seq);
+        }
+        if let Record::Erasure(erasure) = record {
+            self.erased.extend(&erasure.texts);
         }
         self.entries.push(entry);
         self.records.push(record.clone());
@@ -104,6 +109,11 @@ impl LedgerState {
                 _ => None,
             }
         })
+    }
+
+    /// The commitments to texts that were erased.
+    pub fn erased(&self) -> &BTreeSet<Sealed> {
+        &self.erased
     }
 
     /// The records, in log order.

@@ -3,6 +3,7 @@
 mod command;
 mod define;
 mod definition_hash;
+mod erase;
 mod inputs;
 mod layout;
 mod ledger_state;
@@ -19,9 +20,11 @@ use lineate_types::{Hash, HistoryId, Name, TimestampUs, ViewId};
 
 use crate::{Error, LoadId, Position, Refusal, Result, catalog::Catalog, codec};
 pub use command::{
-    AssertionDraft, BeginLoad, ColumnDraft, CommitLoad, CreateDataset, Define, FileDraft, LoadedSegment,
-    MetaCommand, MetaReply, MetaRequest, Promote, RegisterModel, SourceDraft, SpineDraft, ViewMatches,
+    AssertionDraft, BeginLoad, ColumnDraft, CommitLoad, CreateDataset, Define, Erase, FileDraft,
+    LoadedSegment, MetaCommand, MetaReply, MetaRequest, Promote, RegisterModel, SourceDraft, SpineDraft,
+    ViewMatches,
 };
+pub use erase::Text;
 pub use ledger_state::LedgerState;
 pub use load::{LoadOutcome, LoadState};
 pub use trained::{CONTRACT_VERSION, DatasetState, ModelState};
@@ -66,6 +69,7 @@ impl MetaMachine {
             MetaCommand::CreateDataset(create) => self.create_dataset(at, agent, create, batch),
             MetaCommand::RegisterModel(register) => self.register_model(at, agent, register, batch),
             MetaCommand::Promote(promote) => self.promote(at, agent, promote, batch),
+            MetaCommand::Erase(erase) => self.erase(at, agent, erase, batch),
         };
         Ok(reply.unwrap_or_else(|error| MetaReply::Refused(Refusal::from(&error))))
     }

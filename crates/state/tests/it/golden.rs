@@ -7,8 +7,8 @@ use lineate_state::{
     catalog::Resolved,
     codec,
     meta::{
-        BeginLoad, ColumnDraft, CommitLoad, CreateDataset, Define, FileDraft, LoadedSegment, MetaCommand,
-        MetaReply, MetaRequest, Promote, RegisterModel, SourceDraft, SpineDraft, ViewMatches,
+        BeginLoad, ColumnDraft, CommitLoad, CreateDataset, Define, Erase, FileDraft, LoadedSegment,
+        MetaCommand, MetaReply, MetaRequest, Promote, RegisterModel, SourceDraft, SpineDraft, ViewMatches,
     },
     shard::{
         Compact, Fence, Resolve, RunKey, Seal, SealNote, ShardCommand, ShardReply, ShardRequest, Stage,
@@ -197,6 +197,7 @@ fn meta_commands() {
             version: 1,
             alias: name("production"),
         }),
+        MetaCommand::Erase(Erase { about: hash(17), texts: [hash(18), hash(19)].into() }),
     ];
     let mut text = String::new();
     for command in commands {
@@ -211,6 +212,7 @@ fn meta_commands() {
         MetaReply::LoadCommitted { commit_time: TimestampUs(5), record: hash(15) },
         MetaReply::Versioned { version: 2, record: hash(16) },
         MetaReply::LoadOvertaken,
+        MetaReply::Erased { record: Some(hash(20)) },
     ] {
         text += &line("reply", &reply);
     }
@@ -224,6 +226,7 @@ fn meta_commands() {
         request 0183626d6558200e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e8206818b617061646173018201800485582008080808080808080808080808080808080808080808080808080808080808080c0361748183616365696e74363458200404040404040404040404040404040404040404040404040404040404040404038183616365696e743634582004040404040404040404040404040404040404040404040404040404040404048183582005050505050505050505050505050505050505050505050505050505050505050a03818361760201
         request 0183626d6558200e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e820781876170616d8158200a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a900b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b58200c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c818265646570746858200d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d81826361756364302e3731
         request 0183626d6558200e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e820881846170616d016a70726f64756374696f6e
+        request 0183626d6558200e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e8209818258201111111111111111111111111111111111111111111111111111111111111111825820121212121212121212121212121212121212121212121212121212121212121258201313131313131313131313131313131313131313131313131313131313131313
         reply 01820080
         reply 018202820702
         reply 018203820982f608
@@ -231,5 +234,6 @@ fn meta_commands() {
         reply 018205820558200f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
         reply 018206820258201010101010101010101010101010101010101010101010101010101010101010
         reply 01820780
+        reply 0182088158201414141414141414141414141414141414141414141414141414141414141414
     "#]].assert_eq(&text);
 }
