@@ -18,7 +18,7 @@ use crate::Node;
 
 /// Runs of streamed rows as the shards hold them: open, frozen, or sealed and about to be recorded.
 #[derive(Debug, Clone)]
-pub struct UnsealedRuns(Vec<(RunKey, ViewId, Rows)>);
+pub struct UnsealedRuns(Vec<(RunKey, Vec<ViewId>, Rows)>);
 
 /// Some rows of one shard.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,8 @@ struct Rows {
     rows: u64,
     first_commit: TimestampUs,
     last_commit: TimestampUs,
+    /// Whether only some of them came in under the view they are counted for.
+    is_share: bool,
 }
 
 impl Node {
@@ -45,8 +47,9 @@ impl Node {
                     rows: note.segment.rows,
                     first_commit: note.first_commit,
                     last_commit: note.last_commit,
+                    is_share: false,
                 };
-                runs.push((note.run, note.view, rows));
+                runs.push((note.run, newest_first(note.view, &note.earlier_views), rows));
             }
         }
         UnsealedRuns(runs)
@@ -57,7 +60,7 @@ fn streamed(
     shard: ShardId,
     id: HistoryId,
     history: &History,
-) -> impl Iterator<Item = (RunKey, ViewId, Rows)> {
+) -> impl Iterator<Item = (RunKey, Vec<ViewId>, Rows)> {
     let frozen = history.frozen.iter().map(|(number, run)| (*number, run.as_ref()));
     let open = history.open.iter().map(|run| (history.open_number, run));
     frozen.chain(open).map(move |(run, rows): (_, &StreamRun)| {
@@ -66,9 +69,17 @@ fn streamed(
             rows: rows.rows.rows() as u64,
             first_commit: rows.first_commit,
             last_commit: rows.last_commit,
+            is_share: false,
         };
-        (RunKey { history: id, run }, rows.view, counted)
+        (RunKey { history: id, run }, newest_first(rows.view, &rows.earlier_views), counted)
     })
+}
+
+/// The view versions that rows of a run came in under. The newest reads all of them.
+fn newest_first<'a>(newest: ViewId, earlier: impl IntoIterator<Item = &'a ViewId>) -> Vec<ViewId> {
+    let mut views: Vec<ViewId> = earlier.into_iter().copied().chain([newest]).collect();
+    views.sort_unstable_by_key(|view| std::cmp::Reverse(*view));
+    views
 }
 
 impl UnsealedRuns {
@@ -81,11 +92,10 @@ impl UnsealedRuns {
         let ledger = meta.ledger();
         let recorded =
             |run: &RunKey, shard: ShardId| meta.seal_record(shard.0, run.history, run.run.0).is_some();
-        let unrecorded = self
-            .0
-            .iter()
-            .filter(|(run, _, rows)| !recorded(run, rows.shard))
-            .filter_map(|(_, view, rows)| Some((meta.view_record(*view)?, *rows)));
+        let unrecorded =
+            self.0.iter().filter(|(run, _, rows)| !recorded(run, rows.shard)).map(|(_, views, rows)| {
+                (views.iter().filter_map(|view| meta.view_record(*view)).collect(), *rows)
+            });
         let prefix = usize::try_from(walk.size).unwrap_or(usize::MAX);
         let beyond = ledger.entries().get(prefix..).unwrap_or_default();
         let recorded_later = beyond.iter().filter_map(|entry| match ledger.record(&entry.record) {
@@ -95,8 +105,10 @@ impl UnsealedRuns {
                     rows: seal.rows,
                     first_commit: seal.first_commit,
                     last_commit: seal.last_commit,
+                    is_share: false,
                 };
-                Some((seal.view, rows))
+                let earlier = seal.earlier_views.iter().flatten().copied();
+                Some(([seal.view].into_iter().chain(earlier).collect(), rows))
             }
             _ => None,
         });
@@ -108,9 +120,15 @@ impl UnsealedRuns {
         };
         let until = walk.at.unwrap_or(TimestampUs::MAX);
         let mut of_view: BTreeMap<Hash, Vec<Rows>> = BTreeMap::new();
-        for (view, rows) in unrecorded.chain(recorded_later) {
-            if asked.contains(&view) && rows.first_commit <= until {
-                of_view.entry(view).or_default().push(rows);
+        for (views, rows) in unrecorded.chain(recorded_later) {
+            let views: Vec<Hash> = views;
+            // Once, though rows of a run may have come in under several of the versions asked for.
+            if let Some(place) = views.iter().position(|view| asked.contains(view))
+                && let Some(view) = views.get(place)
+                && rows.first_commit <= until
+            {
+                let is_share = place > 0;
+                of_view.entry(*view).or_default().push(Rows { is_share, ..rows });
             }
         }
         of_view.into_iter().map(|(view, rows)| (view, sum(&rows, until))).collect()
@@ -121,7 +139,7 @@ fn sum(rows: &[Rows], until: TimestampUs) -> Unsealed {
     let shards: BTreeSet<ShardId> = rows.iter().map(|rows| rows.shard).collect();
     Unsealed {
         rows: rows.iter().map(|rows| rows.rows).sum(),
-        at_most: rows.iter().any(|rows| rows.last_commit > until),
+        at_most: rows.iter().any(|rows| rows.is_share || rows.last_commit > until),
         // A store has at most 1,024 shards.
         shards: shards.len() as u16,
         since: rows.iter().map(|rows| rows.first_commit).min().unwrap_or(until),

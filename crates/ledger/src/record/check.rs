@@ -28,7 +28,13 @@ pub(super) fn record(record: &Record) -> Result<()> {
                 return invalid(format!("its segments do not hold its {rows} rows"));
             }
         }
-        Record::Seal(Seal { first_commit, last_commit, rows, writers, .. }) => {
+        Record::Seal(Seal { first_commit, last_commit, rows, writers, view, earlier_views, .. }) => {
+            if let Some(earlier) = earlier_views {
+                edges("seal", earlier.len())?;
+                if earlier.is_empty() || earlier.contains(view) {
+                    return invalid("its earlier views are none, or its view is among them".to_owned());
+                }
+            }
             if first_commit > last_commit {
                 return invalid(format!("its commit times run from {first_commit} back to {last_commit}"));
             }

@@ -137,7 +137,10 @@ pub(super) fn of(record: &Record) -> Vec<Edge> {
             add(Role::SpecializationOf, *view);
             sources.iter().for_each(|source| add(Role::WasDerivedFrom, *source));
         }
-        Record::Seal(Seal { view, .. }) => add(Role::SpecializationOf, *view),
+        Record::Seal(Seal { view, earlier_views, .. }) => {
+            add(Role::SpecializationOf, *view);
+            earlier_views.iter().flatten().for_each(|view| add(Role::SpecializationOf, *view));
+        }
         Record::Dataset(Dataset { service, views, inputs, .. }) => {
             add(Role::HadPlan, *service);
             views.iter().for_each(|view| add(Role::HadPlan, *view));

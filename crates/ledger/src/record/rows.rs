@@ -116,7 +116,7 @@ pub struct Seal {
     /// The project.
     #[n(0)]
     pub project: Name,
-    /// The record of the view version.
+    /// The record of the newest view version that rows came in under.
     #[n(1)]
     pub view: Hash,
     /// The shard.
@@ -140,4 +140,8 @@ pub struct Seal {
     /// The plain BLAKE3 of the segment file as sealed, before any compaction.
     #[n(8)]
     pub physical_hash: Hash,
+    /// The records of the earlier versions of the view that rows came in under; none, never an empty set, where all
+    /// came in under `view`.
+    #[n(9)]
+    pub earlier_views: Option<BTreeSet<Hash>>,
 }

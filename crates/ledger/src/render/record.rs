@@ -128,6 +128,7 @@ fn seal_fields(seal: &Seal, known: Known<'_>) -> Value {
         seal.writers.iter().map(|(writer, rows)| json!({"writer": writer.to_string(), "rows": rows}));
     json!({
         "view": (known.node)(seal.view),
+        "earlier_views": seal.earlier_views.iter().flatten().map(|view| (known.node)(*view)).collect::<Vec<_>>(),
         "shard": seal.shard.0,
         "rows": seal.rows,
         "first_commit": seal.first_commit.to_string(),

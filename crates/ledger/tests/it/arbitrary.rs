@@ -95,8 +95,9 @@ fn load() -> impl Strategy<Value = Record> {
 
 fn seal() -> impl Strategy<Value = Record> {
     let writers = collection::btree_map(any::<u64>().prop_map(WriterId), count(), 0..5);
-    (name(), hash(), any::<u16>(), time(), time(), writers, hash(), hash()).prop_map(
-        |(project, view, shard, one, other, writers, logical_hash, physical_hash)| {
+    let earlier_views = option::of(collection::btree_set(hash(), 1..3));
+    (name(), hash(), any::<u16>(), time(), time(), writers, hash(), hash(), earlier_views).prop_map(
+        |(project, view, shard, one, other, writers, logical_hash, physical_hash, earlier_views)| {
             Record::Seal(Seal {
                 project,
                 view,
@@ -107,6 +108,7 @@ fn seal() -> impl Strategy<Value = Record> {
                 writers,
                 logical_hash,
                 physical_hash,
+                earlier_views,
             })
         },
     )

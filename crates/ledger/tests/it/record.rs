@@ -167,6 +167,22 @@ fn records_that_contradict_themselves_are_refused() {
             }),
         ),
         (
+            "an earlier view that is its own",
+            edited(samples::seal(id), |record| {
+                if let Record::Seal(seal) = record {
+                    seal.earlier_views = Some([seal.view].into());
+                }
+            }),
+        ),
+        (
+            "earlier views, and none",
+            edited(samples::seal(id), |record| {
+                if let Record::Seal(seal) = record {
+                    seal.earlier_views = Some([].into());
+                }
+            }),
+        ),
+        (
             "rows that no writer wrote",
             edited(samples::seal(id), |record| {
                 if let Record::Seal(seal) = record {

@@ -291,6 +291,7 @@ fn a_record_is_shown_with_all_it_says() {
         {
           "project": "flights",
           "view": "b3:febf68a292dd805fb92d08b1a2e1e454a487d2991fd4d06b8be165f65f267f50",
+          "earlier_views": [],
           "shard": 5,
           "rows": 30,
           "first_commit": "2013-06-01T12:00:00.000001Z",

@@ -84,6 +84,7 @@ pub(crate) fn seal(view: Hash) -> Record {
         writers: BTreeMap::from([(WriterId(1), 10), (WriterId(300), 20)]),
         logical_hash: Hash::of(b"streamed rows"),
         physical_hash: Hash::of(b"sealed segment"),
+        earlier_views: None,
     })
 }
 

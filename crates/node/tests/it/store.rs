@@ -25,12 +25,20 @@ pub(crate) fn tester() -> Principal {
 }
 
 pub(crate) fn definitions() -> Definitions {
+    definitions_with(&[])
+}
+
+/// The same, with more features by name and type.
+pub(crate) fn definitions_with(more: &[(&str, &str)]) -> Definitions {
+    let features = [("value", "int64"), ("label", "string")].iter().chain(more);
+    let features: Vec<_> =
+        features.map(|(name, data_type)| serde_json::json!({"name": name, "type": data_type})).collect();
     serde_json::from_value(serde_json::json!({
         "project": "p",
         "entities": [{"name": "thing", "keys": [{"name": "id", "type": "string"}]}],
         "views": [{
             "name": "counters", "entity": "thing", "event_time": "happened",
-            "features": [{"name": "value", "type": "int64"}, {"name": "label", "type": "string"}]
+            "features": features
         }],
         "services": [{"name": "s", "features": ["counters.value"]}]
     }))

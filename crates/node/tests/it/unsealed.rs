@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use lineate_ledger::{
     graph::{At, Direction, Trace, Walk},
+    record::{Kind, Record, Seal},
     render::Unsealed,
 };
 use lineate_node::Node;
 use lineate_types::{Hash, TimestampUs, limits};
 
-use crate::store::{line, load, open, push, seal, view};
+use crate::store::{definitions_with, line, load, open, push, seal, tester, view};
 
 /// A walk with what stands beside it, as a server puts the two together.
 fn trace(node: &Node, start: &str, trace: &Trace) -> (Walk, BTreeMap<Hash, Unsealed>) {
@@ -93,4 +94,42 @@ async fn at_a_time_in_the_past_rows_are_as_unsealed_as_they_were() {
     assert_eq!(recorded(&walk), 0);
     assert!(trace(&node, "view:counters", &at(node.now())).1.is_empty());
     node.shutdown().await.expect("ends");
+}
+
+#[tokio::test]
+async fn rows_of_several_versions_in_one_run_are_recorded_and_unsealed_under_each() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    let first = view(&node);
+    push(&node, &first, line("a", 1)).await;
+    let wider = definitions_with(&[("extra", "int64")]);
+    node.apply(&tester(), &wider, false).await.expect("applies");
+    let second = view(&node);
+    assert_eq!((second.version, second.history), (2, first.history));
+    push(&node, &second, line("a", 2).replace("\"label\"", "\"extra\": 7, \"label\"")).await;
+    // A late client of the first version.
+    push(&node, &first, line("a", 3)).await;
+
+    for (name, at_most) in [("view:counters@v1", true), ("view:counters@v2", false)] {
+        let (walk, unsealed) = trace(&node, name, &Trace::default());
+        let rows = unsealed.get(&walk.start).expect("unsealed rows");
+        assert_eq!((rows.rows, rows.at_most), (3, at_most), "{name}");
+    }
+    seal(&node).await;
+    let views = [first.id, second.id].map(|view| node.meta().read().view_record(view).expect("recorded"));
+    let (record, reached) = only_seal(&node);
+    assert_eq!((record.view, record.earlier_views), (views[1], Some([views[0]].into())));
+    assert!(views.iter().all(|view| reached.contains(view)));
+    node.shutdown().await.expect("ends");
+}
+
+/// The record of the only sealed run, and what a walk up from it reaches.
+fn only_seal(node: &Node) -> (Seal, Vec<Hash>) {
+    let meta = node.meta().read();
+    let seals = meta.ledger().entries().iter().filter(|entry| entry.kind == Kind::Seal);
+    let seals: Vec<Hash> = seals.map(|entry| entry.record).collect();
+    let [seal] = seals.as_slice() else { panic!("one run, not {}", seals.len()) };
+    let Some(Record::Seal(record)) = meta.ledger().record(seal) else { panic!("a seal") };
+    let walk = meta.ledger().graph().walk(*seal, &Trace::default()).expect("walks");
+    (record.clone(), walk.nodes.iter().map(|found| found.node.id).collect())
 }

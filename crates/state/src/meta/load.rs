@@ -241,9 +241,12 @@ impl MetaMachine {
             return Ok(MetaReply::Done);
         }
         let (project, view) = self.project_and_record(note.view)?;
+        let earlier_views = note.earlier_views.iter().map(|view| Ok(self.project_and_record(*view)?.1));
+        let earlier_views = earlier_views.collect::<Result<BTreeSet<Hash>>>()?;
         let record = Record::Seal(record::Seal {
             project,
             view,
+            earlier_views: (!earlier_views.is_empty()).then_some(earlier_views),
             shard,
             first_commit: note.first_commit,
             last_commit: note.last_commit,

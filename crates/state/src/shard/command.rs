@@ -212,4 +212,7 @@ pub struct SealNote {
     /// The segment.
     #[n(5)]
     pub segment: SegmentInfo,
+    /// Earlier view versions that wrote to it, ascending.
+    #[cbor(n(6), default)]
+    pub earlier_views: Vec<ViewId>,
 }

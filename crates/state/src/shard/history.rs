@@ -1,6 +1,9 @@
 //! The rows of one history in one shard: the open run, the frozen ones, the sealed ones and staged loads.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arrow::array::RecordBatch;
 use lineate_segment::{run::OpenRun, schema::ViewSchema, segment::SegmentInfo};
@@ -50,6 +53,8 @@ pub struct StreamRun {
     pub rows: OpenRun,
     /// The newest view version that wrote to it.
     pub view: ViewId,
+    /// Earlier view versions that wrote to it.
+    pub earlier_views: BTreeSet<ViewId>,
     /// The commit time of its first rows.
     pub first_commit: TimestampUs,
     /// The commit time of its last rows.
@@ -104,6 +109,7 @@ impl StreamRun {
         Self {
             rows: OpenRun::new(),
             view,
+            earlier_views: BTreeSet::new(),
             first_commit,
             last_commit: first_commit,
             writers: BTreeMap::new(),
@@ -122,7 +128,10 @@ impl StreamRun {
     ) -> Result<()> {
         let count = rows.num_rows() as u64;
         self.rows.append(&rows, schema, at.commit_time, 0)?;
-        self.view = self.view.max(write.view);
+        if write.view != self.view {
+            self.earlier_views.insert(self.view.min(write.view));
+            self.view = self.view.max(write.view);
+        }
         self.last_commit = at.commit_time;
         self.indexes.push(at.index);
         self.bytes += write.rows.len();

@@ -178,6 +178,7 @@ impl ShardMachine {
             last_commit: run.last_commit,
             writers: run.writers.iter().map(|(writer, rows)| (*writer, *rows)).collect(),
             segment: seal.segment.clone(),
+            earlier_views: run.earlier_views.iter().copied().collect(),
         };
         for index in &run.indexes {
             batch.delete(layout::rows(key, *index));

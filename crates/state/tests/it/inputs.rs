@@ -89,6 +89,7 @@ impl Host {
                 last_commit: committed,
                 writers: vec![(WriterId(0), 1)],
                 segment,
+                earlier_views: vec![],
             };
             assert_eq!(self.apply(MetaCommand::RecordSeal { shard: ShardId(0), note }), MetaReply::Done);
         }
