@@ -24,15 +24,15 @@ impl Client {
         Ok(service!(self, models_client::ModelsClient).promote(request).await?.into_inner())
     }
 
-    /// Lists models; in all projects if `project` is empty.
+    /// Lists models, of each the newest version or all; in all projects if `project` is empty.
     ///
     /// # Errors
     /// The server is away.
-    pub async fn list_models(&self, project: &str) -> Result<ModelListing> {
+    pub async fn list_models(&self, project: &str, all_versions: bool) -> Result<ModelListing> {
         self.retry()
             .read(|| {
                 let mut models = service!(self, models_client::ModelsClient);
-                let request = ListModelsRequest { project: project.to_owned() };
+                let request = ListModelsRequest { project: project.to_owned(), all_versions };
                 async move { models.list(request).await }
             })
             .await

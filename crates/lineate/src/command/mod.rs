@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Make, list, show, pull and verify training sets
     #[command(subcommand)]
     Dataset(dataset::Command),
-    /// Register and promote models
+    /// Register, list and promote models
     #[command(subcommand)]
     Model(model::Command),
     /// Show what a node was made from, or what was made from it

@@ -5,14 +5,18 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::{Args, Subcommand};
 use lineate_client::{
     Client, UploadSource,
-    v1::{Model, Promotion, RegisterModelRequest},
+    v1::{Model, ModelListing, Promotion, RegisterModelRequest},
 };
 use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::{
     error::Error,
-    output::{Output, Page, Report, number, progress::Bar},
+    output::{
+        Output, Page, Report, number,
+        progress::Bar,
+        table::{Side, Table},
+    },
 };
 
 const REGISTER_EXAMPLES: &str = "\
@@ -24,12 +28,14 @@ const PROMOTE_EXAMPLES: &str = "\
 Examples:
   lineate model promote late@v2 production";
 
-/// Registers and promotes models.
+/// Registers, lists and promotes models.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Record a trained model: on what, by which code, how good
     #[command(after_help = REGISTER_EXAMPLES)]
     Register(Register),
+    /// List models: the newest version of each name
+    List(List),
     /// Point an alias at one version of a model
     #[command(after_help = PROMOTE_EXAMPLES)]
     Promote(Promote),
@@ -57,6 +63,17 @@ pub(crate) struct Register {
     metrics: Vec<(String, String)>,
 }
 
+/// Lists models: the newest version of each name. `lineate show model:NAME` shows all of one.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Every version, not only the newest
+    #[arg(long)]
+    all: bool,
+    /// Only this project
+    #[arg(long, value_name = "PROJECT", default_value = "", hide_default_value = true)]
+    project: String,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Promote {
     /// The model version: [project/]name@vN
@@ -70,6 +87,9 @@ pub(crate) struct Promote {
 pub(crate) async fn run(command: Command, client: &Client, output: &mut Output) -> Result<Outcome, Error> {
     match command {
         Command::Register(arguments) => output.report(&register(arguments, client).await?)?,
+        Command::List(arguments) => {
+            output.report(&client.list_models(&arguments.project, arguments.all).await?)?;
+        }
         Command::Promote(arguments) => {
             output.report(&client.promote_model(&arguments.model, &arguments.alias).await?)?;
         }
@@ -165,10 +185,43 @@ impl Report for Model {
     }
 }
 
+impl Report for ModelListing {
+    fn text(&self, page: &mut Page) {
+        if self.models.is_empty() {
+            page.line("no models; record one with `lineate model register`");
+            return;
+        }
+        let mut table = Table::new([
+            ("MODEL", Side::Left),
+            ("ALIASES", Side::Left),
+            ("DATASET", Side::Left),
+            ("METRICS", Side::Left),
+            ("CREATED", Side::Left),
+            ("RECORD", Side::Left),
+        ]);
+        for model in &self.models {
+            table.row([
+                format!("{}/{}@v{}", model.project, model.name, model.version),
+                model.aliases.join(", "),
+                model.datasets.join(", "),
+                pairs(&model.metrics),
+                number::time(model.commit_time_us),
+                number::short_hash(&model.record),
+            ]);
+        }
+        page.table(&table);
+    }
+
+    fn json(&self) -> Value {
+        json!({"models": self.models.iter().map(Report::json).collect::<Vec<_>>()})
+    }
+}
+
 impl Report for Promotion {
     fn text(&self, page: &mut Page) {
         let before = match self.previous.as_str() {
             "" => "new alias".to_owned(),
+            previous if previous == self.model => "already, nothing was recorded".to_owned(),
             previous => format!("was {previous}"),
         };
         page.verdict(true, &format!("{} is {}", self.alias, self.model), &before);
@@ -179,6 +232,7 @@ impl Report for Promotion {
         json!({
             "model": self.model,
             "alias": self.alias,
+            "changed": self.previous != self.model,
             "previous": number::text_or_null(&self.previous),
             "model_record": self.model_record,
         })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::program::run_in;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "demo",
     "init",
     "serve",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 21] = [
     "dataset pull",
     "dataset verify",
     "model register",
+    "model list",
     "model promote",
     "trace",
     "diff",

@@ -25,7 +25,7 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-const JOB: [&str; 20] = [
+const JOB: [&str; 22] = [
     "apply weather.yaml --plan",
     "apply weather.yaml",
     "apply weather.yaml",
@@ -44,6 +44,8 @@ const JOB: [&str; 20] = [
     "dataset verify delays@v1",
     "model register late --dataset delays --artifact labels.csv --code abc --param trees=20 --metric auc=0.75",
     "model promote late@v1 production",
+    "model promote late@v1 production",
+    "model list --all",
     "verify model:late",
     "verify",
 ];

@@ -185,3 +185,31 @@ fn nodes_are_named_by_aliases_by_the_beginning_of_ids_and_by_files() {
     let refused = place.embedded(&["model", "promote", "late@v1", "v2", "--format", "json"]).error();
     assert!(refused.1.contains("reads as a version"), "{refused:?}");
 }
+
+#[test]
+fn models_are_listed_and_a_promotion_to_the_same_version_is_none() {
+    let place = Place::new();
+    place.prepare();
+    assert_eq!(place.json("model list"), json!({"models": []}));
+    place.json("dataset create delays --spine labels.csv --service delay_model");
+    place.json("model register late --dataset delays --metric auc=0.75");
+    place.json("model register late --dataset delays");
+    assert_eq!(place.json("model promote late@v1 production")["changed"], true);
+    let size = place.json("show model:late")["size"].clone();
+    assert_eq!(place.json("model promote late@v1 production")["changed"], false);
+    let text = place.embedded(&["model", "promote", "late@v1", "production"]).text();
+    assert!(text.contains("already, nothing was recorded"), "{text}");
+    assert_eq!(place.json("show model:late")["size"], size);
+    let listed = |line: &str| -> Vec<Value> {
+        let models = place.json(line)["models"].as_array().expect("models").clone();
+        models
+            .iter()
+            .map(|model| json!([model["name"], model["version"], model["aliases"], model["metrics"]]))
+            .collect()
+    };
+    assert_eq!(listed("model list"), [json!(["late", 2, [], {}])]);
+    let first = json!(["late", 1, ["production"], {"auc": "0.75"}]);
+    assert_eq!(listed("model list --all"), [first, json!(["late", 2, [], {}])]);
+    let text = place.embedded(&["model", "list", "--all"]).text();
+    assert!(text.contains("flights/late@v1   production   flights/delays@v1   auc=0.75"), "{text}");
+}

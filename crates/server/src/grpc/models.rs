@@ -26,14 +26,17 @@ impl Models for Service {
     }
 
     async fn list(&self, request: Request<ListModelsRequest>) -> Result<Response<ModelListing>, Status> {
-        let wanted = request.into_inner().project;
-        let mut newest: BTreeMap<(Name, Name), ModelState> = BTreeMap::new();
+        let ListModelsRequest { project, all_versions } = request.into_inner();
+        let mut listed: BTreeMap<(Name, Name, u32), ModelState> = BTreeMap::new();
         for state in self.0.node().meta().read().models() {
-            if wanted.is_empty() || state.draft.project.as_str() == wanted {
-                newest.insert((state.draft.project.clone(), state.draft.name.clone()), state.clone());
+            if project.is_empty() || state.draft.project.as_str() == project {
+                // Versions come in order, so that without all of them the newest stays.
+                let version = if all_versions { state.version } else { 0 };
+                listed
+                    .insert((state.draft.project.clone(), state.draft.name.clone(), version), state.clone());
             }
         }
-        let models = newest.values().map(|state| message(&self.0, state)).collect::<Result<Vec<_>>>()?;
+        let models = listed.values().map(|state| message(&self.0, state)).collect::<Result<Vec<_>>>()?;
         Ok(Response::new(ModelListing { models }))
     }
 }
