@@ -26,7 +26,7 @@ SHAPES = [
     ("dataset create other --spine labels.ndjson --service shelf --output o.csv", WHOLE_SET | {"output"}),
     ("dataset list", {"datasets"}),
     ("dataset show labels", WHOLE_SET),
-    ("dataset verify labels", {"subject", "verified", "checks", "findings"}),
+    ("dataset verify labels", {"subject", "size", "root", "verified", "checks", "findings"}),
     ("dataset pull labels --output pulled.parquet", {"dataset", "file", "rows", "bytes"}),
     ("model register late --dataset labels --code abc --param a=1 --metric auc=0.5", MODEL),
     ("model promote late@v1 production", {"model", "alias", "previous", "model_record"}),
@@ -34,8 +34,8 @@ SHAPES = [
     ("diff dataset:labels@v1 model:late@v1", DIFF),
     ("show", {"definitions"}),
     ("show service:shelf", SERVICE),
-    ("verify", {"subject", "verified", "checks", "findings"}),
-    ("verify model:late", {"subject", "verified", "checks", "findings"}),
+    ("verify", {"subject", "size", "root", "verified", "checks", "findings"}),
+    ("verify model:late", {"subject", "size", "root", "verified", "checks", "findings"}),
     ("cluster status", STATUS | {"segment_bytes", "ledger_entries", "groups", "disk"}),
 ]
 

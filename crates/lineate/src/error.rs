@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use lineate_client::v1::ErrorDetail;
 use lineate_types::{ErrorKind, HasKind};
 
-use crate::command::Written;
+use crate::command::{INTERRUPTED, Written};
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,12 @@ pub(crate) enum Error {
         /// Why it broke off.
         #[source]
         source: lineate_client::Error,
+    },
+    /// A push was interrupted; what was written before stays.
+    #[error("interrupted; {written}, and perhaps rows that were sent and not acknowledged")]
+    Interrupted {
+        /// What was written.
+        written: Box<Written>,
     },
     /// The store in this process cannot be opened or served.
     #[error(transparent)]
@@ -62,10 +68,11 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// 2 for a wrong command line, 1 for everything else.
+    /// 2 for a wrong command line, 130 for an interrupt, 1 for everything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Client(lineate_client::Error::Address { .. }) => 2,
+            Self::Interrupted { .. } => INTERRUPTED,
             _ => 1,
         }
     }
@@ -84,8 +91,12 @@ impl Error {
                 if written.lines > 0 || refuses_a_line(source) {
                     detail.message = format!("{}; {written}", detail.message);
                 }
-                let figures = [("rows_written", written.rows), ("lines_written", written.lines)];
-                detail.details.extend(figures.map(|(name, figure)| (name.to_owned(), figure.to_string())));
+                detail.details.extend(written.figures());
+                detail
+            }
+            Self::Interrupted { written } => {
+                let mut detail = lineate_proto::status::detail(self);
+                detail.details.extend(written.figures());
                 detail
             }
             other => lineate_proto::status::detail(other),
@@ -96,6 +107,7 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Push { written, source } => written.hint(refuses_a_line(source)),
+            Self::Interrupted { written } => written.hint(false),
             Self::Client(lineate_client::Error::Unreachable { .. }) => Some(
                 "start one with `lineate serve --data-dir DIR`, name another with --addr, or use --data-dir DIR \
                  without a server"
@@ -116,6 +128,7 @@ impl HasKind for Error {
         match self {
             Self::Usage(_) | Self::Rows { .. } => ErrorKind::Invalid,
             Self::Record { .. } => ErrorKind::Corrupt,
+            Self::Interrupted { .. } => ErrorKind::Unavailable,
             Self::Client(error) | Self::Push { source: error, .. } => error.kind(),
             Self::Server(error) => error.kind(),
             Self::File { source, .. } | Self::Output(source) => match source.kind() {

@@ -1,16 +1,23 @@
 //! A client for one command, and the node behind it where that is in this process.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use lineate_client::Client;
 use lineate_server::Embedded;
+use lineate_types::{ErrorKind, HasKind};
 
-use crate::{error::Error, target::Target};
+use crate::{
+    error::Error,
+    output::{Format, failure},
+    target::Target,
+};
 
 /// A connection to a store.
 pub(crate) struct Session {
     client: Client,
     embedded: Option<Arc<Embedded>>,
+    /// A directory that goes when the session ends.
+    passing: Option<PathBuf>,
 }
 
 impl Session {
@@ -18,7 +25,9 @@ impl Session {
     /// is made if there is none.
     pub(crate) async fn open(target: Target, shards: Option<u16>) -> Result<Self, Error> {
         match target {
-            Target::Address(address) => Ok(Self { client: Client::connect(&address).await?, embedded: None }),
+            Target::Address(address) => {
+                Ok(Self { client: Client::connect(&address).await?, embedded: None, passing: None })
+            }
             Target::Directory(directory) => {
                 let embedded = Arc::new(Embedded::open(directory, shards).await?);
                 let pipes = embedded.clone();
@@ -26,8 +35,29 @@ impl Session {
                     let pipes = pipes.clone();
                     async move { pipes.connect().await }
                 });
-                Ok(Self { client, embedded: Some(embedded) })
+                Ok(Self { client, embedded: Some(embedded), passing: None })
             }
+        }
+    }
+
+    /// Opens a store to see what would change in it, and makes none: where there is none, an empty one in a temporary
+    /// directory stands for it, and that is said.
+    pub(crate) async fn open_to_plan(target: Target, format: Format) -> Result<Self, Error> {
+        let missing = match &target {
+            Target::Directory(directory) => directory.clone(),
+            Target::Address(_) => return Self::open(target, None).await,
+        };
+        match Self::open(target, None).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let text =
+                    format!("there is no store in {} yet; the plan is for a new one", missing.display());
+                failure::warn(&text, format);
+                let passing = std::env::temp_dir().join(format!("lineate-plan-{}", std::process::id()));
+                let mut session = Self::open(Target::Directory(passing.clone()), Some(1)).await?;
+                session.passing = Some(passing);
+                Ok(session)
+            }
+            opened => opened,
         }
     }
 
@@ -38,10 +68,13 @@ impl Session {
 
     /// Stops the node in this process, if there is one.
     pub(crate) async fn close(self) -> Result<(), Error> {
-        let Self { client, embedded } = self;
+        let Self { client, embedded, passing } = self;
         drop(client);
         if let Some(embedded) = embedded {
             embedded.close().await?;
+        }
+        if let Some(passing) = passing {
+            std::fs::remove_dir_all(passing)?;
         }
         Ok(())
     }

@@ -58,7 +58,18 @@ pub(crate) struct Arguments {
     files: Vec<PathBuf>,
     /// Only show the plan
     #[arg(long)]
-    plan: bool,
+    pub(super) plan: bool,
+    /// What the files say, once they are read
+    #[arg(skip)]
+    definitions: Vec<DefinitionFile>,
+}
+
+impl Arguments {
+    /// Reads the files: before there is a store, so that none is made for files that cannot be read.
+    pub(super) fn read(&mut self) -> Result<(), Error> {
+        self.definitions = self.files.drain(..).map(read).collect::<Result<_, _>>()?;
+        Ok(())
+    }
 }
 
 pub(crate) async fn run(
@@ -66,10 +77,9 @@ pub(crate) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<Outcome, Error> {
-    let files: Vec<DefinitionFile> = arguments.files.into_iter().map(read).collect::<Result<_, _>>()?;
     let plan = match arguments.plan {
-        true => client.plan(files).await?,
-        false => client.apply(files).await?,
+        true => client.plan(arguments.definitions).await?,
+        false => client.apply(arguments.definitions).await?,
     };
     output.report(&plan)?;
     Ok(Outcome::Done)

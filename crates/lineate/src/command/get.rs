@@ -62,7 +62,11 @@ pub(crate) struct Features {
 impl Report for Features {
     fn text(&self, page: &mut Page) {
         let answer = &self.answer;
-        page.title(&answer.service, &format!("as of {}", answer.as_of));
+        let beside = match self.at {
+            Some(at) => format!("at {at} · as of {}", answer.as_of),
+            None => format!("as of {}", answer.as_of),
+        };
+        page.title(&answer.service, &beside);
         let schema = answer.features.schema();
         for (row, Entity(keys)) in self.entities.iter().enumerate() {
             let keys: Vec<String> = keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -192,8 +196,14 @@ mod tests {
     #[test]
     fn an_answer_shows_value_status_and_time_of_every_feature() {
         let mut page = Page::default();
+        let mut past = features();
+        (past.entities, past.at) = (vec![], Some(TimestampUs(0)));
+        past.text(&mut page);
+        page.gap();
         features().text(&mut page);
         expect![[r#"
+            delay_model@v1  at 1970-01-01T00:00:00.000000Z · as of 2013-06-01T12:00:00.000000Z
+
             delay_model@v1  as of 2013-06-01T12:00:00.000000Z
 
             origin=JFK

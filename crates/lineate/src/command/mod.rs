@@ -95,7 +95,7 @@ pub(crate) fn run(cli: Cli) -> Result<Outcome, Error> {
 }
 
 async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
-    let Cli { global, command } = cli;
+    let Cli { global, mut command } = cli;
     let graph = matches!(command, Command::Trace(_));
     let mut output = Output::standard(global.format, graph)?;
     match command {
@@ -106,12 +106,24 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
     }
     telemetry::quiet();
     let target = target(global)?;
-    // A mistyped directory must not become a store.
-    let shards = matches!(command, Command::Apply(_)).then_some(limits::DEFAULT_SHARDS);
-    let session = Session::open(target, shards).await?;
-    let outcome = tokio::select! {
-        outcome = perform(command, session.client(), &mut output) => outcome,
-        () = interrupted() => Ok(Outcome::Interrupted),
+    let session = match &mut command {
+        Command::Apply(arguments) => {
+            arguments.read()?;
+            match arguments.plan {
+                true => Session::open_to_plan(target, output.format()).await?,
+                false => Session::open(target, Some(limits::DEFAULT_SHARDS)).await?,
+            }
+        }
+        // A mistyped directory must not become a store.
+        _ => Session::open(target, None).await?,
+    };
+    let outcome = match command {
+        // It says what it wrote until then.
+        Command::Push(arguments) => push::run(arguments, session.client(), &mut output, interrupted()).await,
+        other => tokio::select! {
+            outcome = perform(other, session.client(), &mut output) => outcome,
+            () = interrupted() => Ok(Outcome::Interrupted),
+        },
     };
     session.close().await?;
     outcome
@@ -136,7 +148,6 @@ async fn perform(command: Command, client: &Client, output: &mut Output) -> Resu
         Command::Apply(arguments) => apply::run(arguments, client, output).await,
         Command::Show(arguments) => show::run(arguments, client, output).await,
         Command::Ingest(arguments) => ingest::run(arguments, client, output).await,
-        Command::Push(arguments) => push::run(arguments, client, output).await,
         Command::Get(arguments) => get::run(arguments, client, output).await,
         Command::Dataset(command) => dataset::run(command, client, output).await,
         Command::Model(command) => model::run(command, client, output).await,
@@ -145,7 +156,7 @@ async fn perform(command: Command, client: &Client, output: &mut Output) -> Resu
         Command::Erase(arguments) => erase::run(arguments, client, output).await,
         Command::Verify(arguments) => verify::run(arguments, client, output).await,
         Command::Cluster(command) => cluster::run(command, client, output).await,
-        Command::Demo(_) | Command::Init(_) | Command::Serve(_) => Ok(Outcome::Done),
+        Command::Demo(_) | Command::Init(_) | Command::Serve(_) | Command::Push(_) => Ok(Outcome::Done),
     }
 }
 

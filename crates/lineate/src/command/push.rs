@@ -44,6 +44,7 @@ pub(crate) async fn run(
     arguments: Arguments,
     client: &Client,
     output: &mut Output,
+    interrupted: impl Future<Output = ()>,
 ) -> Result<Outcome, Error> {
     let mut written = Written { view: arguments.view.clone(), ..Written::default() };
     let reader: Box<dyn AsyncRead + Send + Unpin> = match arguments.file.to_str() {
@@ -70,15 +71,18 @@ pub(crate) async fn run(
     let unanswered = RefCell::new(VecDeque::new());
     let batches =
         rows::batches(reader).inspect_ok(|batch| unanswered.borrow_mut().push_back(rows::last_line(batch)));
-    let pushed = client
-        .push(&arguments.view, batches, |ack| {
-            progress.done += ack.rows;
-            written.rows += ack.rows;
-            written.lines = unanswered.borrow_mut().pop_front().unwrap_or(written.lines);
-            bar.show(&progress);
-        })
-        .await;
+    let pushing = client.push(&arguments.view, batches, |ack| {
+        progress.done += ack.rows;
+        written.rows += ack.rows;
+        written.lines = unanswered.borrow_mut().pop_front().unwrap_or(written.lines);
+        bar.show(&progress);
+    });
+    let pushed = tokio::select! {
+        pushed = pushing => Some(pushed),
+        () = interrupted => None,
+    };
     drop(bar);
+    let Some(pushed) = pushed else { return Err(Error::Interrupted { written: Box::new(written) }) };
     let summary = pushed.map_err(|source| Error::Push { written: Box::new(written), source })?;
     output.report(&Pushed { view: arguments.view, summary, elapsed: started.elapsed() })?;
     Ok(Outcome::Done)
@@ -98,6 +102,12 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// For programs.
+    pub(crate) fn figures(&self) -> [(String, String); 2] {
+        [("rows_written", self.rows), ("lines_written", self.lines)]
+            .map(|(name, figure)| (name.to_owned(), figure.to_string()))
+    }
+
     /// How to go on, if there is something not to repeat. `mend` is for a line that was refused.
     pub(crate) fn hint(&self, mend: bool) -> Option<String> {
         if self.lines == 0 {

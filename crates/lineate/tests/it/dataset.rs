@@ -83,3 +83,15 @@ fn a_training_set_says_how_many_rows_each_view_filled() {
     assert!(text.contains("VIEW      MODE    FILLED   NULL   EXPIRED\n"), "{text}");
     assert!(text.contains("weather   event        2      1         1\n"), "{text}");
 }
+
+#[test]
+fn a_spine_without_its_time_column_is_told_how_to_name_another() {
+    let place = Place::new();
+    place.prepare();
+    place.write("labels.csv", "origin,dest,at\nJFK,LGA,2013-06-01T11:30:00Z\n");
+    let create = ["dataset", "create", "d", "--spine", "labels.csv", "--service", "delay_model"];
+    let run = place.embedded(&create);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("`event_timestamp`") && run.stderr.contains("`--time`"), "{}", run.stderr);
+    place.embedded(&[&create[..], &["--time", "at"]].concat()).text();
+}

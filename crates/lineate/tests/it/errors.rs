@@ -239,3 +239,14 @@ fn a_definition_that_is_wrong_names_file_and_reason() {
     assert_eq!(kind, "invalid");
     assert!(message.contains("typo.yaml") && message.contains("entites"), "{message}");
 }
+
+#[test]
+fn a_plan_and_files_that_cannot_be_read_make_no_store() {
+    let place = Place::new();
+    let plan = place.embedded(&["apply", "weather.yaml", "--plan"]);
+    assert!(plan.stderr.contains("no store in store yet"), "{}", plan.stderr);
+    assert!(plan.text().contains("+ view weather@v1"));
+    let missing = place.embedded(&["apply", "missing.yaml"]);
+    assert_eq!(missing.code, Some(1), "{}", missing.stderr);
+    assert!(!place.path().join("store").exists());
+}

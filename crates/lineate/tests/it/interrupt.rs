@@ -3,11 +3,11 @@
 use std::{
     fs::OpenOptions,
     io::Write,
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::program::{Place, Serving, spawn_in};
+use crate::program::{Place, Serving, command, spawn_in};
 
 fn interrupt(child: &Child) {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("runs");
@@ -46,14 +46,26 @@ fn an_interrupted_push_keeps_what_was_acknowledged() {
     let before = rows(&place);
     let pipe = place.path().join("rows");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
-    let mut child = spawn_in(place.path(), &["--data-dir", "store", "push", "weather", "rows"]);
+    let arguments = ["--data-dir", "store", "--format", "json", "push", "weather", "rows"];
+    let child = command(place.path(), &arguments).stderr(Stdio::piped()).spawn().expect("starts");
     let mut writer = OpenOptions::new().write(true).open(&pipe).expect("opens");
     let row = r#"{"origin":"BOS","event_timestamp":"2013-06-01T09:00:00Z","created_timestamp":null,"temp":1.5,"note":null}"#;
     writeln!(writer, "{row}").expect("writes");
     interrupt(&child);
-    assert_eq!(child.wait().expect("ends").code(), Some(130));
-    // Whole or not at all: nobody saw whether it was acknowledged.
-    assert!([before, before + 1].contains(&rows(&place)));
+    let ended = child.wait_with_output().expect("ends");
+    assert_eq!(ended.status.code(), Some(130));
+    let error: serde_json::Value = serde_json::from_slice(&ended.stderr).expect("JSON");
+    assert!(
+        error["error"]["message"].as_str().is_some_and(|text| text.starts_with("interrupted; ")),
+        "{error}"
+    );
+    let said: u64 = error["error"]["details"]["rows_written"]
+        .as_str()
+        .and_then(|rows| rows.parse().ok())
+        .expect("a number");
+    // Whole or not at all; what was said to be written is.
+    let there = rows(&place) - before;
+    assert!(said <= there && there <= 1, "{said} of {there}");
 }
 
 #[test]

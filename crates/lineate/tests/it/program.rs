@@ -62,7 +62,8 @@ pub(crate) fn spawn_in(directory: &Path, arguments: &[&str]) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("starts")
 }
 
-fn command(directory: &Path, arguments: &[&str]) -> Command {
+/// The program with these arguments, to be started.
+pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lineate"));
     command.args(arguments).current_dir(directory);
     command.env_remove("LINEATE_ADDR").env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");

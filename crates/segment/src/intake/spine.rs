@@ -183,7 +183,12 @@ impl SpineIntake {
                 column: missing.to_owned(),
                 expected: self.wanted(missing).map_or(String::new(), |wanted| wanted.to_string()),
                 owner: OWNER.to_owned(),
-                hint: hint(missing, present),
+                hint: match hint(missing, present) {
+                    near if missing == self.time_column => {
+                        format!("{near}; it is the time of each label, name another column with `--time`")
+                    }
+                    near => near,
+                },
             }),
             None => Ok(()),
         }

@@ -2,6 +2,7 @@
 
 pub mod authored;
 mod plan;
+mod service_change;
 
 use std::collections::BTreeMap;
 

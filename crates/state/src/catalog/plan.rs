@@ -12,7 +12,7 @@ use lineate_types::{
 };
 use minicbor::{Decode, Encode};
 
-use super::{Catalog, authored};
+use super::{Catalog, authored, service_change};
 use crate::Error;
 
 /// What applying a definition file would do.
@@ -276,7 +276,10 @@ impl Planner<'_> {
             version,
             features,
         };
-        let details = vec![self.describe(&service)];
+        let mut details = vec![self.describe(&service)];
+        if let (ChangeKind::Changed, Some(present)) = (kind, &present) {
+            details.extend(service_change::differences(&self.catalog, present, &service));
+        }
         self.push_change(kind, "service", service.to_string(), details, vec![]);
         if kind != ChangeKind::Unchanged {
             self.catalog.insert_service(service.clone());

@@ -114,16 +114,19 @@ fn an_added_feature_shares_the_history_and_services_stay_pinned() {
         &catalog,
         &file,
         &expect![[r#"
-        unchanged entity airport
-            keys origin string
-        unchanged entity route
-            keys origin string, dest string
-        changed view weather@v2
-            + wind float64
-          ! service delay@v1 stays on weather@v1
-        changed service delay@v2
-            3 features of weather@v2, weather@v2 as dest_weather
-    "#]],
+            unchanged entity airport
+                keys origin string
+            unchanged entity route
+                keys origin string, dest string
+            changed view weather@v2
+                + wind float64
+              ! service delay@v1 stays on weather@v1
+            changed service delay@v2
+                3 features of weather@v2, weather@v2 as dest_weather
+                dest_weather: weather@v1 -> weather@v2
+                weather: weather@v1 -> weather@v2
+                + dest_weather__wind
+        "#]],
     );
     let plan = catalog.plan(&file).expect("plans");
     let [view] = plan.resolved.views.as_slice() else { panic!("one view") };
@@ -147,17 +150,19 @@ fn any_other_change_starts_an_empty_history() {
         &catalog,
         &with("/views/0/ttl", json!("4h")),
         &expect![[r#"
-        unchanged entity airport
-            keys origin string
-        unchanged entity route
-            keys origin string, dest string
-        changed view weather@v2
-            ttl: 3h -> 4h
-          ! weather@v2 starts empty: its rows must be ingested again
-          ! service delay@v1 stays on weather@v1
-        changed service delay@v2
-            2 features of weather@v2, weather@v2 as dest_weather
-    "#]],
+            unchanged entity airport
+                keys origin string
+            unchanged entity route
+                keys origin string, dest string
+            changed view weather@v2
+                ttl: 3h -> 4h
+              ! weather@v2 starts empty: its rows must be ingested again
+              ! service delay@v1 stays on weather@v1
+            changed service delay@v2
+                2 features of weather@v2, weather@v2 as dest_weather
+                dest_weather: weather@v1 -> weather@v2
+                weather: weather@v1 -> weather@v2
+        "#]],
     );
 }
 
@@ -302,4 +307,41 @@ fn a_refused_assertion_leaves_the_catalog_and_the_ledger_as_they_were() {
     }
     let reply = machine.apply(at, &define(vec![good]), &mut KvBatch::new()).expect("applies");
     assert_eq!((reply, machine.ledger().size()), (MetaReply::Done, 3));
+}
+
+#[test]
+fn a_changed_service_says_which_features_and_keys_changed() {
+    let catalog = applied(read(base()));
+    let features =
+        json!([{"view": "weather", "as": "dest_weather", "keys": {"origin": "goal"}}, "weather.temp"]);
+    check(
+        &catalog,
+        &with("/services/0/features", features),
+        &expect![[r#"
+        unchanged entity airport
+            keys origin string
+        unchanged entity route
+            keys origin string, dest string
+        unchanged view weather@v1
+        changed service delay@v2
+            2 features of weather@v1, weather@v1 as dest_weather
+            dest_weather: keys {origin: dest} -> {origin: goal}
+    "#]],
+    );
+    let features = json!(["weather.temp", {"view": "weather", "as": "home"}]);
+    check(
+        &catalog,
+        &with("/services/0/features", features),
+        &expect![[r#"
+        unchanged entity airport
+            keys origin string
+        unchanged entity route
+            keys origin string, dest string
+        unchanged view weather@v1
+        changed service delay@v2
+            2 features of weather@v1, weather@v1 as home
+            + home__temp
+            - dest_weather__temp
+    "#]],
+    );
 }
