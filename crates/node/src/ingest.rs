@@ -1,11 +1,16 @@
 //! Bulk loads: files become segments, staged in every shard they touch, committed by the meta group, resolved in
 //! the shards. Nothing of a load is visible before its commit, all of it after.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc::sync_channel},
+    thread,
+    time::Duration,
+};
 
+use arrow::array::RecordBatch;
 use futures::future::{join_all, try_join_all};
 use lineate_segment::{
-    intake::{FileFormat, ForeignFile, Intake},
+    intake::{FileFormat, ForeignFile, Intake, IntakeBatches},
     schema::ViewSchema,
 };
 use lineate_state::{
@@ -23,7 +28,8 @@ use crate::{
     api::{LoadReport, LoadRequest, LoadedFile, OnProgress, Progress},
     load_report::Brought,
     maintenance::PAUSE,
-    shard_writer::{SegmentsByShard, ShardWriter},
+    segment_pool::{SegmentPool, SegmentsByShard, Target},
+    shard_writer::ShardWriter,
     uploads::Upload,
 };
 
@@ -211,9 +217,13 @@ impl Node {
         let files: Vec<(String, Arc<Upload>)> =
             sources.iter().map(|source| (source.path.clone(), source.upload.clone())).collect();
         let writing = tokio::task::spawn_blocking(move || {
-            let mut writer = ShardWriter::new(&blobs, view.history, ViewSchema::of(&view), shards);
-            let source_rows = fill(&mut writer, &Intake::new(&view), &files, &progress, &caller);
-            (writer.into_segments(), source_rows)
+            let schema = ViewSchema::of(&view);
+            let target = Target { blobs: &blobs, history: view.history, schema: schema.clone() };
+            let threads = thread::available_parallelism().map_or(1, usize::from).min(limits::LOAD_THREADS);
+            SegmentPool::run(&target, threads, |pool| {
+                let writer = ShardWriter::new(pool, &schema, shards);
+                fill(writer, &Intake::new(&view), &files, &progress, &caller)
+            })
         });
         Ok(writing.await?)
     }
@@ -345,7 +355,7 @@ impl Node {
 
 /// Gives all rows of the files to a writer, and lets it write them. Gives the rows of each file.
 fn fill(
-    writer: &mut ShardWriter<'_>,
+    mut writer: ShardWriter<'_>,
     intake: &Intake,
     files: &[(String, Arc<Upload>)],
     progress: &OnProgress,
@@ -356,25 +366,50 @@ fn fill(
     let mut bytes_before = 0;
     for (path, upload) in files {
         let rows_before = writer.rows();
-        let mut batches = intake.open(&ForeignFile::open_as(upload.path(), path)?)?;
-        while let Some(batch) = batches.next() {
+        read_ahead(intake.open(&ForeignFile::open_as(upload.path(), path)?)?, |batch, bytes_read| {
             caller.check()?;
-            writer.push(&batch?)?;
-            let done = bytes_before + batches.bytes_read();
-            progress(Progress { phase: "reading", done, total, unit: "bytes" });
-        }
+            writer.push(&batch)?;
+            progress(Progress { phase: "reading", done: bytes_before + bytes_read, total, unit: "bytes" });
+            Ok(())
+        })?;
         bytes_before += upload.info.bytes;
         source_rows.push(writer.rows() - rows_before);
     }
     if writer.rows() == 0 {
         return Err(Error::Invalid("the files have no rows; there is nothing to load".into()));
     }
-    writer.finish(|done, total| {
-        let (done, total) = (done as u64, Some(total as u64));
+    writer.finish(|written| {
+        let (done, total) = (written.segments as u64, Some(written.of as u64));
         progress(Progress { phase: "sorting and storing", done, total, unit: "segments" });
         caller.check()
     })?;
     Ok(source_rows)
+}
+
+/// Batches that are read while the one before is taken.
+const BATCHES_AHEAD: usize = 1;
+
+/// Takes batch after batch, with the bytes of the file read until then, while a thread reads the next.
+fn read_ahead(
+    mut batches: IntakeBatches,
+    mut take: impl FnMut(RecordBatch, u64) -> Result<()>,
+) -> Result<()> {
+    let (sender, receiver) = sync_channel(BATCHES_AHEAD);
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            while let Some(batch) = batches.next() {
+                // Nobody takes any more after a failure.
+                if sender.send((batch, batches.bytes_read())).is_err() {
+                    return;
+                }
+            }
+        });
+        // Dropped before the thread is waited for, so that it ends.
+        for (batch, bytes_read) in receiver {
+            take(batch?, bytes_read)?;
+        }
+        reading.join().map_err(|_| Error::Internal("the reading of a file broke off".into()))
+    })
 }
 
 impl Source {

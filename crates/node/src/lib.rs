@@ -33,6 +33,7 @@ mod online;
 mod push;
 mod replica;
 mod sealed_texts;
+mod segment_pool;
 mod segments;
 mod service_plan;
 mod shard_writer;

@@ -9,7 +9,8 @@ use arrow::{
 use futures::future::join_all;
 use lineate_segment::{
     intake::{Intake, encode_ipc},
-    schema::{ViewSchema, encode_keys},
+    run::EncodedKeys,
+    schema::ViewSchema,
 };
 use lineate_state::shard::{ShardCommand, ShardReply, Write, Written};
 use lineate_types::{Principal, ShardId, ViewDefinition, WriterPosition, limits};
@@ -118,7 +119,7 @@ fn split_by_shard(
     schema: &ViewSchema,
     shards: u16,
 ) -> Result<BTreeMap<ShardId, RecordBatch>> {
-    let by_shard = rows_by_shard(rows, schema, shards)?;
+    let by_shard = rows_by_shard(&EncodedKeys::of(rows, schema)?, shards);
     if let Some((shard, _)) = by_shard.first_key_value().filter(|_| by_shard.len() == 1) {
         return Ok(BTreeMap::from([(*shard, rows.clone())]));
     }
@@ -130,15 +131,10 @@ fn split_by_shard(
 }
 
 /// The row numbers of each shard, ascending.
-pub(crate) fn rows_by_shard(
-    rows: &RecordBatch,
-    schema: &ViewSchema,
-    shards: u16,
-) -> Result<BTreeMap<ShardId, Vec<u32>>> {
-    let keys = encode_keys(rows, schema.keys().iter().map(|key| key.key_type))?;
+pub(crate) fn rows_by_shard(keys: &EncodedKeys, shards: u16) -> BTreeMap<ShardId, Vec<u32>> {
     let mut by_shard: BTreeMap<ShardId, Vec<u32>> = BTreeMap::new();
-    for (row, key) in (0_u32..).zip(&keys) {
-        by_shard.entry(key.bucket().shard(shards)).or_default().push(row);
+    for (row, bucket) in (0_u32..).zip(keys.buckets()) {
+        by_shard.entry(bucket.shard(shards)).or_default().push(row);
     }
-    Ok(by_shard)
+    by_shard
 }

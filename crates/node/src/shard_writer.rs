@@ -1,41 +1,41 @@
 //! The rows of a bulk load on their way into segments: split by shard, sorted in memory within a bound, written
 //! when there is no more room or no more rows.
+//!
+//! What becomes one segment depends on the rows and their order alone, not on threads: the same files give the same
+//! segments.
 
 use std::collections::BTreeMap;
 
 use arrow::{array::RecordBatch, array::UInt32Array, compute::take_record_batch};
 use lineate_segment::{
-    run::RunSorter,
+    run::{EncodedKeys, RunSorter},
     schema::ViewSchema,
-    segment::{CommitSource, SegmentInfo, write_run},
 };
-use lineate_storage::blob::BlobStore;
-use lineate_types::{HistoryId, ShardId, TimestampUs, limits};
+use lineate_types::{ShardId, limits};
 
-use crate::{Result, push::rows_by_shard};
+use crate::{
+    Result,
+    push::rows_by_shard,
+    segment_pool::{SegmentPool, Written},
+};
 
 /// The ordinal of a load's first row. Streamed rows begin at 0. A load's commit time comes from the meta group, a
 /// streamed batch's from its shard, so the two can be equal: then the ordinals still differ, and the load wins.
 const LOAD_ORDINALS: i64 = 1 << 62;
 
-/// The segments of a load.
-pub(crate) type SegmentsByShard = BTreeMap<ShardId, Vec<SegmentInfo>>;
-
-/// Takes the canonical rows of a load and leaves segments.
+/// Takes the canonical rows of a load and hands sorted parts to a pool.
 pub(crate) struct ShardWriter<'a> {
-    blobs: &'a dyn BlobStore,
-    history: HistoryId,
-    schema: ViewSchema,
+    pool: &'a SegmentPool,
+    schema: &'a ViewSchema,
     shards: u16,
     sorters: BTreeMap<ShardId, RunSorter>,
-    segments: SegmentsByShard,
     rows: u64,
 }
 
 impl<'a> ShardWriter<'a> {
     /// A writer without rows.
-    pub(crate) fn new(blobs: &'a dyn BlobStore, history: HistoryId, schema: ViewSchema, shards: u16) -> Self {
-        Self { blobs, history, schema, shards, sorters: BTreeMap::new(), segments: BTreeMap::new(), rows: 0 }
+    pub(crate) fn new(pool: &'a SegmentPool, schema: &'a ViewSchema, shards: u16) -> Self {
+        Self { pool, schema, shards, sorters: BTreeMap::new(), rows: 0 }
     }
 
     /// Adds the next rows; their ordinals go on from the rows before.
@@ -43,19 +43,21 @@ impl<'a> ShardWriter<'a> {
     /// # Errors
     /// The disk is full or fails.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        for (shard, rows) in rows_by_shard(batch, &self.schema, self.shards)? {
+        let keys = EncodedKeys::of(batch, self.schema)?;
+        for (shard, rows) in rows_by_shard(&keys, self.shards) {
             let ordinals: Vec<i64> =
                 rows.iter().map(|row| LOAD_ORDINALS + (self.rows + u64::from(*row)).cast_signed()).collect();
+            let keys = keys.take(&rows)?;
             let part = take_record_batch(batch, &UInt32Array::from(rows))?;
             let sorter = self.sorters.entry(shard).or_insert_with(|| RunSorter::new(self.schema.clone()));
-            sorter.push(&part, ordinals.into_iter())?;
+            sorter.push_encoded(&part, &keys, ordinals.into_iter())?;
         }
         self.rows += batch.num_rows() as u64;
         while self.sorters.values().map(RunSorter::bytes).sum::<usize>() > limits::SORT_BYTES / 2 {
             let largest =
                 self.sorters.iter().max_by_key(|(_, sorter)| sorter.bytes()).map(|(shard, _)| *shard);
-            let Some(shard) = largest else { break };
-            self.write(shard)?;
+            let Some(sorter) = largest.and_then(|shard| self.sorters.remove_entry(&shard)) else { break };
+            self.pool.write(sorter.0, sorter.1)?;
         }
         Ok(())
     }
@@ -65,32 +67,15 @@ impl<'a> ShardWriter<'a> {
         self.rows
     }
 
-    /// Writes what is left. `on_segment` is told how many segments of how many are written, at first none; its
-    /// error ends it.
+    /// Hands over what is left and waits until everything is written, calling back with how far that is; its error
+    /// ends it.
     ///
     /// # Errors
     /// The disk is full or fails.
-    pub(crate) fn finish(&mut self, mut on_segment: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
-        let shards: Vec<ShardId> = self.sorters.keys().copied().collect();
-        on_segment(0, shards.len())?;
-        for (before, shard) in shards.iter().enumerate() {
-            self.write(*shard)?;
-            on_segment(before + 1, shards.len())?;
+    pub(crate) fn finish(self, on_segment: impl FnMut(Written) -> Result<()>) -> Result<()> {
+        for (shard, sorter) in self.sorters {
+            self.pool.write(shard, sorter)?;
         }
-        Ok(())
-    }
-
-    /// The segments written so far, of each shard with rows.
-    pub(crate) fn into_segments(self) -> SegmentsByShard {
-        self.segments
-    }
-
-    fn write(&mut self, shard: ShardId) -> Result<()> {
-        let Some(sorter) = self.sorters.remove(&shard) else { return Ok(()) };
-        // The commit time is decided later and stands in the manifest.
-        let run = sorter.finish(TimestampUs::MAX)?;
-        let segment = write_run(self.blobs, self.history, self.schema.clone(), &run, CommitSource::Manifest)?;
-        self.segments.entry(shard).or_default().push(segment);
-        Ok(())
+        self.pool.wait_for_all(on_segment)
     }
 }

@@ -11,7 +11,7 @@ use lineate_segment::{
     Segment,
     matcher::{Cut, Spine, match_runs},
     run::{OpenRun, RowSource, RunSorter, SortedRun},
-    schema::{ViewSchema, encode_keys},
+    schema::{EntityKeys, ViewSchema},
     segment::{CommitSource, write_run},
 };
 use lineate_storage::blob::MemBlobs;
@@ -214,7 +214,7 @@ fn labels(view: &ViewDefinition) -> Result<Labels, Box<dyn Error>> {
     let (mut keys, mut times) = (Vec::new(), Vec::new());
     for start in (0..LABELS).step_by(BATCH_ROWS as usize) {
         let batch = batch(view, 0, start + 10 * ROWS, 1)?;
-        keys.extend(encode_keys(&batch, [KeyType::String])?.into_iter().map(Some));
+        keys.extend(EntityKeys::new(&[(batch.column(0), KeyType::String)])?.all()?);
         times.extend((0..BATCH_ROWS).map(|n| TimestampUs(time(start + n + 20 * ROWS))));
     }
     Ok((keys, times))

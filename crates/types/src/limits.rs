@@ -78,6 +78,8 @@ pub const OPEN_RUN_BYTES: usize = 64 * 1024 * 1024;
 pub const OPEN_RUNS_BYTES: usize = 512 * 1024 * 1024;
 /// Bytes of rows sorted in memory at once, per shard of a bulk load; more become several segments.
 pub const SORT_BYTES: usize = 512 * 1024 * 1024;
+/// Threads that sort and write the segments of one bulk load.
+pub const LOAD_THREADS: usize = 4;
 /// Rows of one payload page of a segment: small, so that a point lookup decodes little.
 pub const SEGMENT_PAGE_ROWS: usize = 2_048;
 /// Rows of one row group of a segment.

@@ -6,7 +6,7 @@ use lineate_types::{EntityKey, TimestampUs};
 
 use crate::{
     Error, Result,
-    run::{KeyTable, group::KeyGrouper},
+    run::{EncodedKeys, KeyRef, KeyTable, group::KeyGroups},
 };
 
 /// Probes sorted by (bucket, key bytes, time), with their keys deduplicated. Probe `n` answers the given row
@@ -38,11 +38,19 @@ impl Spine {
                 "a spine has {keys} keys and {times} times; expected as many"
             )));
         }
-        let mut grouper = KeyGrouper::new();
-        for key in keys {
-            grouper.push(key.as_ref())?;
+        let (mut present, mut rows_with_key) = (EncodedKeys::default(), Vec::new());
+        for (row, key) in (0_u32..).zip(keys) {
+            if let Some(key) = key {
+                present.push(KeyRef::of(key));
+                rows_with_key.push(row);
+            }
         }
-        let mut groups = grouper.finish()?;
+        let mut groups = KeyGroups::of(&present)?;
+        if rows_with_key.len() < keys.len() {
+            for row in &mut groups.rows {
+                *row = rows_with_key.get(*row as usize).copied().unwrap_or(*row);
+            }
+        }
         let time_of = |row: &u32| times.get(*row as usize).map_or(i64::MIN, |time| time.0);
         for rows in groups.groups_mut() {
             if !rows.is_sorted_by_key(time_of) {

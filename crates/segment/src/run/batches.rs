@@ -10,12 +10,14 @@ use crate::{Error, Result};
 
 /// Canonical batches of one history, perhaps of several versions of a view. Row `n` is the `n`-th row of all
 /// batches in the order they were added.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct RowBatches {
     batches: Vec<RecordBatch>,
     /// The number of the first row of each batch.
     starts: Vec<u32>,
     rows: u32,
+    /// Small batches are joined up to this many rows.
+    joined_rows: usize,
 }
 
 /// Where some rows lie.
@@ -26,10 +28,12 @@ struct Located<'a> {
     places: Vec<(usize, usize)>,
 }
 
-/// Small batches are joined up to this many rows, so that pushes of single rows do not cost a batch each.
-const JOINED_ROWS: usize = 4_096;
-
 impl RowBatches {
+    /// No batches. Small ones will be joined up to `joined_rows`, so that single rows do not cost a batch each.
+    pub(crate) fn joining(joined_rows: usize) -> Self {
+        Self { batches: Vec::new(), starts: Vec::new(), rows: 0, joined_rows }
+    }
+
     /// Adds a batch and returns the number of its first row.
     ///
     /// # Errors
@@ -120,7 +124,7 @@ impl RowBatches {
         while let [.., before, last] = self.batches.as_slice() {
             let joined_rows = before.num_rows() + last.num_rows();
             let worth_it =
-                before.num_rows() <= last.num_rows().saturating_mul(2) && joined_rows <= JOINED_ROWS;
+                before.num_rows() <= last.num_rows().saturating_mul(2) && joined_rows <= self.joined_rows;
             if !worth_it || before.schema_ref().fields() != last.schema_ref().fields() {
                 break;
             }

@@ -4,11 +4,12 @@
 //! written as a segment. What matching needs is the same for all: [`RunKeys`].
 
 pub(crate) mod batches;
+mod encoded_keys;
 pub(crate) mod group;
-mod key_part;
 mod key_table;
 mod keys;
 mod open;
+mod rank_part;
 mod sorted;
 mod sorter;
 
@@ -21,6 +22,7 @@ use arrow::{
 
 use crate::Result;
 
+pub use encoded_keys::EncodedKeys;
 pub use key_table::{KeyRef, KeyTable};
 pub use keys::{CommitTimes, CreatedTimes, RowTimes, RunKeys};
 pub use open::OpenRun;

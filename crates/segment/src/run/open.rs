@@ -6,9 +6,9 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lineate_types::{Bucket, EntityKey, TimestampUs};
 
 use super::{
-    SortedRun,
+    EncodedKeys, SortedRun,
     batches::{RowBatches, batch_bytes},
-    key_part::KeyPart,
+    rank_part::RankPart,
     sorted::RunBuilder,
 };
 use crate::{
@@ -20,10 +20,10 @@ use crate::{
 
 /// An append-only run in memory. Rows are numbered in the order they came; batches may be of several versions
 /// of one history.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct OpenRun {
     batches: RowBatches,
-    keys: BTreeMap<Bucket, BTreeMap<EntityKey, u32>>,
+    keys: BTreeMap<Bucket, BTreeMap<Box<[u8]>, u32>>,
     /// By the number of the key, then by rank.
     rows: BTreeMap<(u32, Rank), RowEntry>,
     distinct: u32,
@@ -39,14 +39,30 @@ struct RowEntry {
     deleted: bool,
 }
 
+/// Rows of the batches that pushes of few rows are joined to.
+const JOINED_ROWS: usize = 4_096;
 /// What the index holds of a row and of a key, roughly, beside the columns.
 const INDEX_BYTES_PER_ROW: usize = 80;
 const INDEX_BYTES_PER_KEY: usize = 64;
 
+impl Default for OpenRun {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl OpenRun {
     /// An empty run.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            batches: RowBatches::joining(JOINED_ROWS),
+            keys: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            distinct: 0,
+            bytes: 0,
+            tombstones: 0,
+            last: None,
+        }
     }
 
     /// Appends the rows of one canonical batch of the version `schema` describes, committed at `commit_time`,
@@ -62,7 +78,8 @@ impl OpenRun {
         commit_time: TimestampUs,
         first_ordinal: i64,
     ) -> Result<u32> {
-        let part = KeyPart::of(batch, schema)?;
+        let part = RankPart::of(batch, schema)?;
+        let keys = EncodedKeys::of(batch, schema)?;
         if let Some(last) = self.last.filter(|last| *last >= (commit_time, first_ordinal)) {
             return Err(Error::Invalid(format!(
                 "rows committed at {commit_time} from ordinal {first_ordinal} come after {} ordinal {}",
@@ -71,7 +88,7 @@ impl OpenRun {
         }
         let first_row = self.batches.push(batch.clone())?;
         self.bytes += batch_bytes(batch);
-        let columns = part.keys.iter().zip(part.event_times.values()).enumerate();
+        let columns = keys.iter().zip(part.event_times.values()).enumerate();
         for ((index, (key, event_time)), row) in columns.zip(first_row..) {
             let ordinal = first_ordinal.saturating_add_unsigned(index as u64);
             let rank = Rank {
@@ -92,7 +109,7 @@ impl OpenRun {
 
     /// The latest row of a key that is visible at a time.
     pub fn find(&self, key: &EntityKey, at: TimestampUs, cut: &Cut) -> Option<Candidate> {
-        let number = *self.keys.get(&key.bucket())?.get(key)?;
+        let number = *self.keys.get(&key.bucket())?.get(key.as_bytes())?;
         let highest = Rank { event_time: at, ..HIGHEST };
         let rows = self.rows.range((number, LOWEST)..=(number, highest)).rev();
         let mut visible = rows.filter(|((_, rank), _)| cut.admits(rank, at));
@@ -118,7 +135,7 @@ impl OpenRun {
         let mut builder = RunBuilder::with_capacity(self.rows.len());
         for (bucket, keys) in &self.keys {
             for (key, number) in keys {
-                builder.key(KeyRef { bucket: *bucket, bytes: key.as_bytes() })?;
+                builder.key(KeyRef { bucket: *bucket, bytes: key })?;
                 for ((_, rank), entry) in self.rows.range((*number, LOWEST)..=(*number, HIGHEST)) {
                     builder.row(rank, entry.deleted, entry.row);
                 }
@@ -157,16 +174,16 @@ impl OpenRun {
         self.last
     }
 
-    fn key_number(&mut self, key: &EntityKey) -> u32 {
-        let keys = self.keys.entry(key.bucket()).or_default();
-        if let Some(number) = keys.get(key) {
+    fn key_number(&mut self, key: KeyRef<'_>) -> u32 {
+        let keys = self.keys.entry(key.bucket).or_default();
+        if let Some(number) = keys.get(key.bytes) {
             return *number;
         }
         // Distinct keys are no more than rows, whose numbers fit.
         let number = self.distinct;
         self.distinct += 1;
-        self.bytes += INDEX_BYTES_PER_KEY + key.as_bytes().len();
-        keys.insert(key.clone(), number);
+        self.bytes += INDEX_BYTES_PER_KEY + key.bytes.len();
+        keys.insert(key.bytes.into(), number);
         number
     }
 }

@@ -1,15 +1,15 @@
-//! Sorts the rows of a bulk load in memory: each key is encoded and hashed once, columns stay where they lie.
+//! Sorts the rows of a bulk load in memory: keys and times are sorted, columns stay where they lie.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use lineate_types::{EntityKey, TimestampUs, limits};
+use lineate_types::{TimestampUs, limits};
 
 use super::{
-    SortedRun,
+    EncodedKeys, SortedRun,
     batches::{RowBatches, batch_bytes},
-    group::KeyGrouper,
-    key_part::KeyPart,
+    group::KeyGroups,
+    rank_part::RankPart,
     sorted::RunBuilder,
 };
 use crate::{Error, Rank, Result, schema::ViewSchema};
@@ -21,7 +21,7 @@ use crate::{Error, Rank, Result, schema::ViewSchema};
 pub struct RunSorter {
     schema: ViewSchema,
     batches: RowBatches,
-    keys: KeyGrouper<EntityKey>,
+    keys: EncodedKeys,
     rows: Vec<SortRow>,
     bytes: usize,
 }
@@ -34,13 +34,17 @@ struct SortRow {
     deleted: bool,
 }
 
-/// What sorting holds of a row beside its columns and its key.
+/// What sorting holds of a row beside its columns and the bytes of its key.
 const BYTES_PER_ROW: usize = size_of::<SortRow>() + 16 + 48;
+/// Rows of the batches that smaller ones are joined to: the parts of a batch of a file are about as large, unless
+/// there are many shards.
+const JOINED_ROWS: usize = 1_024;
 
 impl RunSorter {
     /// An empty sorter for batches of one view version.
     pub fn new(schema: ViewSchema) -> Self {
-        Self { schema, batches: RowBatches::default(), keys: KeyGrouper::new(), rows: Vec::new(), bytes: 0 }
+        let (batches, keys) = (RowBatches::joining(JOINED_ROWS), EncodedKeys::default());
+        Self { schema, batches, keys, rows: Vec::new(), bytes: 0 }
     }
 
     /// Adds the rows of a canonical batch; `ordinals` are their positions in the load.
@@ -49,28 +53,42 @@ impl RunSorter {
     /// The batch is not canonical, there are not as many ordinals as rows, or the rows would take more than
     /// [`limits::SORT_BYTES`]; then nothing was added.
     pub fn push(&mut self, batch: &RecordBatch, ordinals: impl ExactSizeIterator<Item = i64>) -> Result<()> {
-        if ordinals.len() != batch.num_rows() {
-            let (ordinals, rows) = (ordinals.len(), batch.num_rows());
-            return Err(Error::Invalid(format!("{ordinals} ordinals for {rows} rows; expected as many")));
+        self.push_encoded(batch, &EncodedKeys::of(batch, &self.schema)?, ordinals)
+    }
+
+    /// As [`RunSorter::push`], of rows whose keys are encoded already.
+    ///
+    /// # Errors
+    /// As [`RunSorter::push`], or there are not as many keys as rows.
+    pub fn push_encoded(
+        &mut self,
+        batch: &RecordBatch,
+        keys: &EncodedKeys,
+        ordinals: impl ExactSizeIterator<Item = i64>,
+    ) -> Result<()> {
+        let rows = batch.num_rows();
+        if ordinals.len() != rows || keys.len() != rows {
+            let (ordinals, keys) = (ordinals.len(), keys.len());
+            return Err(Error::Invalid(format!(
+                "{ordinals} ordinals and {keys} keys for {rows} rows; expected as many"
+            )));
         }
-        let part = KeyPart::of(batch, &self.schema)?;
-        let key_bytes: usize = part.keys.iter().map(|key| key.as_bytes().len()).sum();
-        let bytes = self.bytes + batch_bytes(batch) + batch.num_rows() * BYTES_PER_ROW + key_bytes;
+        let part = RankPart::of(batch, &self.schema)?;
+        let bytes = self.bytes + batch_bytes(batch) + rows * BYTES_PER_ROW + keys.key_bytes();
         if bytes > limits::SORT_BYTES {
             let (actual, limit) = (bytes as u64, limits::SORT_BYTES as u64);
             return Err(Error::TooMuch { what: "bytes of rows to sort in memory", actual, limit });
         }
         self.batches.push(batch.clone())?;
         self.bytes = bytes;
-        for (row, ordinal) in ordinals.enumerate() {
-            self.rows.push(SortRow {
-                event_time: TimestampUs(part.event_times.value(row)),
-                created_time: part.created_time(row),
-                ordinal,
-                deleted: part.is_deleted(row),
-            });
-        }
-        part.keys.into_iter().try_for_each(|key| self.keys.push(Some(key)))
+        self.keys.extend(keys);
+        self.rows.extend(ordinals.enumerate().map(|(row, ordinal)| SortRow {
+            event_time: TimestampUs(part.event_times.value(row)),
+            created_time: part.created_time(row),
+            ordinal,
+            deleted: part.is_deleted(row),
+        }));
+        Ok(())
     }
 
     /// Bytes held in memory.
@@ -90,7 +108,8 @@ impl RunSorter {
     /// The distinct keys take more than `u32::MAX` bytes.
     pub fn finish(self, commit_time: TimestampUs) -> Result<SortedRun> {
         let mut builder = RunBuilder::with_capacity(self.rows.len());
-        let mut groups = self.keys.finish()?;
+        let mut groups = KeyGroups::of(&self.keys)?;
+        drop(self.keys);
         let row_at = |row: &u32| self.rows.get(*row as usize);
         for rows in groups.groups_mut() {
             if !rows.is_sorted_by_key(row_at) {

@@ -1,8 +1,8 @@
 //! Entity keys of the rows of a batch.
 
 use arrow::{
+    array::ArrayRef,
     array::{Array, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, StringArray},
-    array::{ArrayRef, RecordBatch},
     datatypes::{Date32Type, Int64Type, TimestampMicrosecondType},
 };
 use lineate_types::{EntityKey, KeyType, KeyValue, TimestampUs};
@@ -69,9 +69,24 @@ impl<'a> EntityKeys<'a> {
         (0..self.rows).map(|row| self.encode(row, &mut values)).collect()
     }
 
+    /// Encodes the key of a row behind other bytes; false, and nothing is added, if any part of it is null.
+    ///
+    /// # Errors
+    /// The key is longer than [`lineate_types::limits::KEY_BYTES`], or there is no such row.
+    pub fn encode_behind(&self, row: usize, bytes: &mut Vec<u8>) -> Result<bool> {
+        if row >= self.rows {
+            return Err(no_row(row, self.rows));
+        }
+        if self.columns.iter().any(|column| column.is_null(row)) {
+            return Ok(false);
+        }
+        EntityKey::encode_behind(self.columns.iter().filter_map(|column| column.value(row)), bytes)?;
+        Ok(true)
+    }
+
     fn encode<'s>(&'s self, row: usize, values: &mut Vec<KeyValue<'s>>) -> Result<Option<EntityKey>> {
         if row >= self.rows {
-            return Err(Error::Invalid(format!("there is no row {row} among {}", self.rows)));
+            return Err(no_row(row, self.rows));
         }
         values.clear();
         for column in &self.columns {
@@ -100,6 +115,18 @@ impl<'a> Column<'a> {
         }
     }
 
+    fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Bool(array) => array.is_null(row),
+            Self::Int64(array) => array.is_null(row),
+            Self::String(array) => array.is_null(row),
+            Self::Bytes(array) => array.is_null(row),
+            Self::Date(array) => array.is_null(row),
+            Self::Timestamp(array) => array.is_null(row),
+            Self::Uuid(array) => array.is_null(row),
+        }
+    }
+
     /// The value of a row below the array's length; none if null.
     fn value(&self, row: usize) -> Option<KeyValue<'a>> {
         match self {
@@ -119,23 +146,8 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The entity keys of a canonical batch, in row order. `key_types` are the types of its first columns.
-///
-/// # Errors
-/// A key column has another Arrow type, holds a null, or a key is too long.
-pub fn encode_keys(
-    batch: &RecordBatch,
-    key_types: impl IntoIterator<Item = KeyType>,
-) -> Result<Vec<EntityKey>> {
-    let columns: Vec<_> = batch.columns().iter().zip(key_types).collect();
-    let keys = EntityKeys::new(&columns)?;
-    let mut values = Vec::with_capacity(columns.len());
-    let mut encoded = Vec::with_capacity(batch.num_rows());
-    for row in 0..batch.num_rows() {
-        let key = keys.encode(row, &mut values)?;
-        encoded.push(key.ok_or_else(|| Error::Invalid(format!("row {} has a null key", row + 1)))?);
-    }
-    Ok(encoded)
+fn no_row(row: usize, rows: usize) -> Error {
+    Error::Invalid(format!("there is no row {row} among {rows}"))
 }
 
 #[cfg(test)]

@@ -14,6 +14,6 @@ pub use arrow_type::{
     JSON_EXTENSION, UUID_EXTENSION, arrow_field, arrow_type, extension_of, lineate_type, lineate_type_of,
 };
 pub(crate) use arrow_type::{entries_field, entries_fields, struct_fields};
-pub use entity_keys::{EntityKeys, encode_keys};
+pub use entity_keys::EntityKeys;
 pub use projection::project;
 pub use view_schema::{COMMIT_TIME_COLUMN, DELETED_COLUMN, ORDINAL_COLUMN, ViewSchema, timestamp_type};

@@ -1,36 +1,30 @@
-//! The key part of one canonical batch, looked at column by column.
+//! The times and tombstone marks of one canonical batch, looked at column by column.
 
 use arrow::{
     array::{Array, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray},
     datatypes::TimestampMicrosecondType,
 };
-use lineate_types::{EntityKey, TimestampUs};
+use lineate_types::TimestampUs;
 
-use crate::{
-    Error, Result,
-    schema::{ViewSchema, encode_keys},
-};
+use crate::{Error, Result, schema::ViewSchema};
 
-/// Keys, times and tombstone marks of a canonical batch.
-pub(crate) struct KeyPart<'a> {
-    pub(crate) keys: Vec<EntityKey>,
+/// What ranks the rows of a key, and which of them end it.
+pub(crate) struct RankPart<'a> {
     pub(crate) event_times: &'a TimestampMicrosecondArray,
     created_times: Option<&'a TimestampMicrosecondArray>,
     deleted: &'a BooleanArray,
 }
 
-impl<'a> KeyPart<'a> {
-    /// Checks that the batch is canonical and takes its key part.
+impl<'a> RankPart<'a> {
+    /// Checks that the batch is canonical and takes its times and marks.
     ///
     /// # Errors
-    /// The batch is not canonical, or a key is too long.
+    /// The batch is not canonical.
     pub(crate) fn of(batch: &'a RecordBatch, schema: &ViewSchema) -> Result<Self> {
         schema.check(batch)?;
-        let keys = encode_keys(batch, schema.keys().iter().map(|key| key.key_type))?;
         let created_times = schema.created_time().map(|position| times(batch, position)).transpose()?;
         let deleted = batch.columns().get(schema.deleted()).and_then(|column| column.as_boolean_opt());
         Ok(Self {
-            keys,
             event_times: times(batch, schema.event_time())?,
             created_times,
             deleted: deleted.ok_or_else(|| missing(schema.deleted()))?,
