@@ -20,6 +20,9 @@ pub(crate) struct RowBatches {
     joined_rows: usize,
 }
 
+/// Batches that are joined at a time.
+const JOINED_BATCHES: usize = 16;
+
 /// Where some rows lie.
 struct Located<'a> {
     /// The batches that hold them.
@@ -118,19 +121,24 @@ impl RowBatches {
         Ok(Located { batches: touched, places })
     }
 
-    /// Joins the last two batches while the one before is not much larger, so that each row is copied a
-    /// logarithmic number of times. Batches that cannot be joined, for their values are too long, stay apart.
+    /// Joins the last [`JOINED_BATCHES`] batches while none of them is much larger than the last one, so that each
+    /// row is copied a few times only. Batches that cannot be joined, for their values are too long, stay apart.
     fn join_small_batches(&mut self) {
-        while let [.., before, last] = self.batches.as_slice() {
-            let joined_rows = before.num_rows() + last.num_rows();
-            let worth_it =
-                before.num_rows() <= last.num_rows().saturating_mul(2) && joined_rows <= self.joined_rows;
-            if !worth_it || before.schema_ref().fields() != last.schema_ref().fields() {
+        while let Some((rest, alike)) = self.batches.split_last_chunk::<JOINED_BATCHES>() {
+            let [.., last] = alike;
+            let most_rows = last.num_rows().saturating_mul(JOINED_BATCHES);
+            let joined_rows: usize = alike.iter().map(RecordBatch::num_rows).sum();
+            let worth_it = joined_rows <= self.joined_rows
+                && alike.iter().all(|batch| {
+                    batch.num_rows() < most_rows && batch.schema_ref().fields() == last.schema_ref().fields()
+                });
+            if !worth_it {
                 break;
             }
-            let Ok(joined) = concat_batches(before.schema_ref(), [before, last]) else { break };
-            self.batches.truncate(self.batches.len() - 2);
-            self.starts.pop();
+            let Ok(joined) = concat_batches(last.schema_ref(), alike) else { break };
+            let kept = rest.len();
+            self.batches.truncate(kept);
+            self.starts.truncate(kept + 1);
             self.batches.push(joined);
         }
     }
