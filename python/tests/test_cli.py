@@ -29,7 +29,7 @@ SHAPES = [
     ("dataset verify labels", {"subject", "size", "root", "verified", "checks", "findings"}),
     ("dataset pull labels --output pulled.parquet", {"dataset", "file", "rows", "bytes"}),
     ("model register late --dataset labels --code abc --param a=1 --metric auc=0.5", MODEL),
-    ("model promote late@v1 production", {"model", "alias", "previous", "model_record"}),
+    ("model promote late@v1 production", {"model", "alias", "previous", "model_record", "changed"}),
     ("trace model:late", {"start", "direction", "size", "root", "complete", "cut", "cursor", "nodes", "edges"}),
     ("diff dataset:labels@v1 model:late@v1", DIFF),
     ("show", {"definitions"}),

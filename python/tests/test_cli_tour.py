@@ -93,7 +93,9 @@ def test_the_tour_runs_from_its_first_line_to_its_last(tour):
     assert list(tour[1]) == [*map(str, range(len(commands()))), "python"]
     assert "verified" in printed(tour, "lineate --data-dir store verify")
     assert printed(tour, "curl").startswith("# ")
-    assert "weather.ndjson" in printed(tour, "lineate --data-dir store trace")
+    assert "weather.ndjson" in printed(tour, "lineate --data-dir store trace model:delay")
+    assert "model:flights/delay@v1" in printed(tour, "lineate --data-dir store trace --file weather.ndjson")
+    assert "erased" in printed(tour, "lineate --data-dir store erase")
 
 
 def test_at_noon_nobody_knew_the_correction_of_the_next_day(tour):

@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use futures::future::{join_all, try_join_all};
 use lineate_segment::{
     intake::{FileFormat, ForeignFile, Intake, IntakeBatches},
+    logical_hash::TableHasher,
     schema::ViewSchema,
 };
 use lineate_state::{
@@ -19,9 +20,7 @@ use lineate_state::{
     shard::{Resolve, ShardCommand, ShardReply, Stage},
 };
 use lineate_storage::blob::Lease;
-use lineate_types::{
-    ErrorKind, HasKind, Hash, Hasher, Principal, ShardId, TimestampUs, ViewDefinition, limits,
-};
+use lineate_types::{ErrorKind, HasKind, Hash, Principal, ShardId, TimestampUs, ViewDefinition, limits};
 
 use crate::{
     Caller, Error, Node, Result,
@@ -57,7 +56,16 @@ struct Loading<'a> {
 /// Segments by shard, and what is known of the rows.
 struct Written {
     segments: SegmentsByShard,
+    rows: Filled,
+}
+
+/// The rows of a load.
+struct Filled {
+    /// How many each file has.
     source_rows: Vec<u64>,
+    /// The logical hash of the table that the files are one after the other, in canonical columns: it depends on
+    /// neither shards nor segments, and can be computed from the files alone.
+    logical: Hash,
 }
 
 /// What is left to do of a load.
@@ -172,9 +180,9 @@ impl Node {
         let origins = self.origins(load, skipped)?;
         let read = sources.iter().zip(skipped).filter(|(_, skipped)| skipped.is_none());
         let read: Vec<&Source> = read.map(|(source, _)| source).collect();
-        let (segments, source_rows) = self.write_segments(loading, &read, progress.clone()).await?;
+        let (segments, rows) = self.write_segments(loading, &read, progress.clone()).await?;
         touched.extend(segments.keys());
-        let written = Written { segments, source_rows: source_rows? };
+        let written = Written { segments, rows: rows? };
         caller.check()?;
         progress(Progress { phase: "committing", done: 0, total: None, unit: "" });
         lease.begin_naming();
@@ -189,7 +197,7 @@ impl Node {
         let end = LoadEnd::Committed { shards, commit_time };
         self.finish_load(LoadRest { principal: loading.principal.clone(), load, end }).await;
         let segments = || written.segments.values().flatten();
-        let rows = read.iter().zip(&written.source_rows).map(|(source, rows)| (source.hash(), *rows));
+        let rows = read.iter().zip(&written.rows.source_rows).map(|(source, rows)| (source.hash(), *rows));
         let own = Brought { load, commit_time, record, rows: rows.collect() };
         Ok(Some(LoadReport {
             load,
@@ -205,13 +213,13 @@ impl Node {
         }))
     }
 
-    /// The segments of all rows by shard, and the rows of each source; or the segments written until it failed.
+    /// The segments of all rows by shard, and what is known of the rows; or the segments written until it failed.
     async fn write_segments(
         &self,
         loading: &Loading<'_>,
         sources: &[&Source],
         progress: OnProgress,
-    ) -> Result<(SegmentsByShard, Result<Vec<u64>>)> {
+    ) -> Result<(SegmentsByShard, Result<Filled>)> {
         let (view, caller) = (loading.view.clone(), loading.caller.clone());
         let (shards, blobs) = (self.shards(), self.new_blobs(loading.lease));
         let files: Vec<(String, Arc<Upload>)> =
@@ -222,7 +230,7 @@ impl Node {
             let threads = thread::available_parallelism().map_or(1, usize::from).min(limits::LOAD_THREADS);
             SegmentPool::run(&target, threads, |pool| {
                 let writer = ShardWriter::new(pool, &schema, shards);
-                fill(writer, &Intake::new(&view), &files, &progress, &caller)
+                fill(writer, &schema, &Intake::new(&view), &files, &progress, &caller)
             })
         });
         Ok(writing.await?)
@@ -249,12 +257,10 @@ impl Node {
         floor: TimestampUs,
         written: &Written,
     ) -> Result<Option<(TimestampUs, Hash)>> {
-        let mut hasher = Hasher::new_derive_key("lineate 2026 load logical hash v1");
         let mut segments = Vec::new();
         let mut tombstones = 0;
         for (shard, infos) in &written.segments {
             for info in infos {
-                hasher.update(info.logical.as_bytes());
                 tombstones += info.tombstones;
                 segments.push(LoadedSegment { shard: *shard, physical: info.segment, rows: info.rows });
             }
@@ -262,9 +268,9 @@ impl Node {
         let commit = CommitLoad {
             load: loading.load,
             floor,
-            source_rows: written.source_rows.clone(),
+            source_rows: written.rows.source_rows.clone(),
             tombstones,
-            logical: Hash::finish(&hasher),
+            logical: written.rows.logical,
             segments,
         };
         let mut attempt = 1;
@@ -353,20 +359,23 @@ impl Node {
     }
 }
 
-/// Gives all rows of the files to a writer, and lets it write them. Gives the rows of each file.
+/// Gives all rows of the files to a writer, and lets it write them.
 fn fill(
     mut writer: ShardWriter<'_>,
+    schema: &ViewSchema,
     intake: &Intake,
     files: &[(String, Arc<Upload>)],
     progress: &OnProgress,
     caller: &Caller,
-) -> Result<Vec<u64>> {
+) -> Result<Filled> {
+    let mut hasher = TableHasher::new(schema.arrow())?;
     let total = Some(files.iter().map(|(_, upload)| upload.info.bytes).sum());
     let mut source_rows = Vec::with_capacity(files.len());
     let mut bytes_before = 0;
     for (path, upload) in files {
         let rows_before = writer.rows();
-        read_ahead(intake.open(&ForeignFile::open_as(upload.path(), path)?)?, |batch, bytes_read| {
+        let batches = intake.open(&ForeignFile::open_as(upload.path(), path)?)?;
+        read_ahead(batches, &mut hasher, |batch, bytes_read| {
             caller.check()?;
             writer.push(&batch)?;
             progress(Progress { phase: "reading", done: bytes_before + bytes_read, total, unit: "bytes" });
@@ -383,23 +392,25 @@ fn fill(
         progress(Progress { phase: "sorting and storing", done, total, unit: "segments" });
         caller.check()
     })?;
-    Ok(source_rows)
+    Ok(Filled { source_rows, logical: hasher.finish() })
 }
 
 /// Batches that are read while the one before is taken.
 const BATCHES_AHEAD: usize = 1;
 
-/// Takes batch after batch, with the bytes of the file read until then, while a thread reads the next.
+/// Takes batch after batch, with the bytes of the file read until then, while a thread reads and hashes the next.
 fn read_ahead(
     mut batches: IntakeBatches,
+    hasher: &mut TableHasher,
     mut take: impl FnMut(RecordBatch, u64) -> Result<()>,
 ) -> Result<()> {
     let (sender, receiver) = sync_channel(BATCHES_AHEAD);
     thread::scope(|scope| {
         let reading = scope.spawn(move || {
             while let Some(batch) = batches.next() {
+                let hashed = batch.and_then(|batch| hasher.update(&batch).map(|()| batch));
                 // Nobody takes any more after a failure.
-                if sender.send((batch, batches.bytes_read())).is_err() {
+                if sender.send((hashed, batches.bytes_read())).is_err() {
                     return;
                 }
             }

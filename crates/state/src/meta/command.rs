@@ -154,7 +154,7 @@ pub struct CommitLoad {
     /// Its rows that are tombstones.
     #[n(3)]
     pub tombstones: u64,
-    /// The logical hash over its rows: the hash of the logical hashes of its segments in shard order.
+    /// The logical hash of the table of its canonical rows, in file order, then row order.
     #[n(4)]
     pub logical: Hash,
     /// Its segments, in shard order.

@@ -71,7 +71,7 @@ fn spines_that_do_not_fit_are_refused() {
     };
     let with = |more: Vec<(&'static str, ArrayRef)>| table(keys().into_iter().chain(more).collect());
     let error = |foreign: RecordBatch| intake().convert(&foreign, 9).expect_err("refused").to_string();
-    expect!["column `at` (timestamp) of the spine is missing; every row carries all columns"]
+    expect!["column `at` (timestamp) of the spine is missing; every row carries all columns; it is the time of each label, name another column with `--time`"]
         .assert_eq(&error(with(vec![])));
     expect!["row 10, column `at`: the time may not be null"]
         .assert_eq(&error(with(vec![("at", times(vec![None]))])));
