@@ -151,16 +151,28 @@ impl Node {
             Ok(merge_runs(&blobs, history, schema, &runs)?)
         });
         let output = merging.instrument(span.clone()).await??;
-        let compact = ShardCommand::Compact(Compact { history, inputs, output });
+        let compact = ShardCommand::Compact(Compact { history, inputs: inputs.clone(), output });
         let principal = system();
         let compacting = self.propose_shard(&principal, shard, compact).instrument(span);
         match self.name_blobs(&lease, compacting).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
+            // The manifest moved on meanwhile; where it did not, there is something wrong with the output.
+            Err(error)
+                if error.kind() == ErrorKind::Conflict && !self.are_sealed(shard, history, &inputs) =>
+            {
+                return Ok(false);
+            }
             other => other?,
         };
         self.keeper().suspect(infos.iter().flat_map(|info| [info.segment, info.key_index]));
         self.remove_blobs().await?;
         Ok(true)
+    }
+
+    fn are_sealed(&self, shard: ShardId, history: HistoryId, numbers: &[u64]) -> bool {
+        let machine = self.shard(shard).read();
+        machine
+            .history(history)
+            .is_some_and(|rows| numbers.iter().all(|number| rows.sealed.contains_key(number)))
     }
 }
 

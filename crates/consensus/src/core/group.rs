@@ -307,7 +307,8 @@ impl Group {
 
     /// The batch that cuts the log at a place, behind a state that a durable blob holds; none where the log was
     /// cut there already. The state must stand at the place or after it, at an entry that was applied here.
-    /// From this call on the entries behind the cut are not read any more.
+    /// From this call on the entries behind the cut are not read any more, and [`Group::status`] names the new
+    /// checkpoint. The earlier one is needed until the batch is durable: whoever removes it waits for that.
     pub fn cut(&mut self, place: CutPlace, checkpoint: BlobInfo) -> Option<GroupBatch> {
         let CutPlace { at, times, bytes } = place;
         let cut = Cut { index: at.index, term: at.term };

@@ -207,9 +207,14 @@ impl Times {
         }
     }
 
-    /// The ceiling of reads. One that was lowered counts at once, even where it is not applied yet.
+    /// The ceiling of reads: the least of those that whoever leads next may find as the last of its log. One that was
+    /// lowered counts at once, and as long as none that raises it again is applied.
     pub(crate) fn readable(&self) -> TimestampUs {
-        self.applied.ceiling.min(self.appended.ceiling)
+        let pending = self.pending.iter().filter_map(|(_, mark)| match mark {
+            Mark::Ceiling(at) => Some(*at),
+            _ => None,
+        });
+        pending.fold(self.applied.ceiling, TimestampUs::min)
     }
 
     /// The greatest time below every commit time that is not applied.

@@ -20,10 +20,11 @@ use crate::{
 /// What a request holds of the budgets of its group.
 pub(crate) type Permits = [Option<Permit>; 2];
 
-/// Where an answer goes, with what is held until then.
+/// Where an answer goes, with what is held until what was asked for is over.
 #[derive(Debug)]
 pub(crate) struct Responder<T> {
-    sender: oneshot::Sender<Result<T>>,
+    /// None once the asker was told not to wait any longer.
+    sender: Option<oneshot::Sender<Result<T>>>,
     permits: Permits,
 }
 
@@ -108,15 +109,31 @@ pub(crate) enum Event {
 
 impl<T> Responder<T> {
     pub(crate) fn new(sender: oneshot::Sender<Result<T>>, permits: Permits) -> Self {
-        Self { sender, permits }
+        Self { sender: Some(sender), permits }
     }
 
     /// Answers a request; a caller that went away is no error. What it held is given back first, so that whoever
     /// has an answer can ask again at once.
     pub(crate) fn answer(self, with: Result<T>) {
         drop(self.permits);
-        // The receiver is gone when the caller stopped waiting.
-        drop(self.sender.send(with));
+        if let Some(sender) = self.sender {
+            // The receiver is gone when the caller stopped waiting.
+            drop(sender.send(with));
+        }
+    }
+
+    /// Whether somebody still waits for the answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.sender.is_some()
+    }
+
+    /// Tells the asker not to wait any longer. What was asked for goes on, and holds what it holds until it is over:
+    /// else those who ask again would queue without bound behind a disk that hangs.
+    pub(crate) fn dismiss(&mut self, error: Error) {
+        if let Some(sender) = self.sender.take() {
+            // As above.
+            drop(sender.send(Err(error)));
+        }
     }
 
     /// Refuses a request.

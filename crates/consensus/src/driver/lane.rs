@@ -369,11 +369,11 @@ impl Lane {
     /// Gives up on requests that waited too long.
     fn review(&mut self, turn: &Turn<'_>) {
         let waiting = !(self.drafts.is_empty()
-            && self.proposed.is_empty()
+            && !self.proposed.values().any(|waiter| waiter.reply.is_awaited())
             && self.new_reads.is_empty()
             && self.reads.is_empty()
             && self.new_closes.is_empty()
-            && self.closes.is_empty());
+            && !self.closes.iter().any(|close| close.reply.is_awaited()));
         if !waiting {
             self.review = None;
             return;
@@ -395,10 +395,10 @@ impl Lane {
         while let Some((_, waiter)) = self.drafts.pop_front_if(|(_, waiter)| late(waiter.since)) {
             waiter.reply.refuse(Error::NoQuorum { group });
         }
-        for (_, waiter) in self.proposed.extract_if(.., |_, waiter| late(waiter.since)) {
+        for waiter in self.proposed.values_mut().filter(|waiter| late(waiter.since)) {
             let why =
                 if turn.disk_full { "the disk of the raft log is full" } else { "no quorum confirmed it" };
-            waiter.reply.refuse(Error::OutcomeUnknown { group, why });
+            waiter.reply.dismiss(Error::OutcomeUnknown { group, why });
         }
         let lost = |reply: Responder<_>| reply.refuse(Error::NoQuorum { group });
         self.new_reads.extract_if(.., |read| late(read.since)).for_each(|read| lost(read.reply));
@@ -406,10 +406,11 @@ impl Lane {
             reads.extract_if(.., |read| late(read.since)).for_each(|read| lost(read.reply));
         }
         self.reads.retain(|_, reads| !reads.is_empty());
-        let lost = |close: Close| close.reply.refuse(Error::NoQuorum { group });
         while let Some(close) = self.new_closes.pop_front_if(|close| late(close.since)) {
-            lost(close);
+            close.reply.refuse(Error::NoQuorum { group });
         }
-        self.closes.extract_if(.., |close| late(close.since)).for_each(lost);
+        for close in self.closes.iter_mut().filter(|close| late(close.since)) {
+            close.reply.dismiss(Error::NoQuorum { group });
+        }
     }
 }

@@ -402,6 +402,27 @@ async fn too_much_in_flight_is_refused_and_accepted_again() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_disk_that_hangs_is_bounded_although_its_callers_were_sent_away() {
+    let patience = Duration::from_millis(50);
+    let mut node = Node::start(Options { patience, proposals_in_flight: 2, ..Options::default() });
+    node.propose("first").await.unwrap();
+    node.log.hold(true);
+    for command in ["1", "2"] {
+        let error = node.propose(command).await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    }
+    let error = node.propose("3").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
+    node.log.hold(false);
+    until(|| node.machines[1].history().commands().count() == 3).await;
+    // The raft thread hears of it a moment later.
+    while let Err(error) = node.propose("4").await {
+        assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
+    }
+    node.shutdown().unwrap();
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_writes_serves_reads_and_needs_no_restart() {
     let mut node = Node::start(Options::default());
     let last = node.propose("before").await.unwrap();

@@ -144,6 +144,29 @@ fn a_read_that_is_answered_while_the_leader_goes_stays_below_what_its_successor_
 }
 
 #[test]
+fn a_read_after_a_ceiling_was_lowered_stays_below_it_until_a_higher_one_is_applied() {
+    let mut cluster = lone();
+    read(&mut cluster);
+    cluster.now_us += 1_000;
+    let now = cluster.clock(0);
+    let core = &mut cluster.peers[0].core;
+    core.release();
+    let lowered = core.ready().unwrap().unwrap().persist.unwrap();
+    cluster.peers[0].log.append(&LogBatch::of(lowered.batch)).unwrap();
+    // The read raises it again, which a crash forgets.
+    let core = &mut cluster.peers[0].core;
+    core.read(now, false).unwrap();
+    core.ready().unwrap().unwrap();
+    let answered = core.reads_done(now, false).answered[0].1.as_of;
+    cluster.make_durable(0);
+    cluster.crash(0, LogFault::None);
+    cluster.now_us -= 3_600_000_000;
+    work(&mut cluster);
+    let first = propose(&mut cluster).unwrap();
+    assert!(first > answered, "{first:?} comes after {answered:?}");
+}
+
+#[test]
 fn a_read_answered_late_stays_below_the_ceiling_that_a_crash_leaves_behind() {
     let mut cluster = lone();
     let asked = cluster.clock(0);

@@ -61,7 +61,7 @@ impl Node {
                 return Some(warming);
             }
             Ok(false) => {}
-            // Compaction may have taken the segment away; lookups read what they need.
+            // Lookups read what they need.
             Err(error) => {
                 tracing::debug!(shard = %warming.shard, %error, "a load was not read into the cache")
             }
@@ -111,7 +111,19 @@ impl Node {
         if views.is_empty() || !hot.has_room() {
             return Ok(None);
         }
-        let (keys, next) = self.segments().open(segment)?.keys_from(block, limits::LOAD_KEYS)?;
+        // What is found in the manifest can be opened while this is held.
+        let pin = self.keeper().pin();
+        let present = self
+            .shard(shard)
+            .read()
+            .history(history)
+            .is_some_and(|rows| rows.sealed.values().any(|run| run.segment.segment == segment.segment));
+        if !present {
+            return Ok(None);
+        }
+        let opened = self.segments().open(segment)?;
+        drop(pin);
+        let (keys, next) = opened.keys_from(block, limits::LOAD_KEYS)?;
         for view in views {
             let present = hot.peek((history, *view), keys.iter());
             let absent: Vec<&EntityKey> =
