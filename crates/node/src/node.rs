@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use lineate_consensus::{Clock, Driver, GroupStatus, Handle, Reply, Served, StateMachine};
+use lineate_consensus::{Clock, Driver, GroupStatus, Handle, ReadPoint, Reply, Served, StateMachine};
 use lineate_state::{
     codec,
     meta::{MetaCommand, MetaMachine, MetaReply, MetaRequest},
@@ -106,10 +106,10 @@ impl Node {
 
     /// A time at which a group can be read, at or above the one wanted unless commands that are being written keep it
     /// before that; the node's clock is there from then on.
-    pub(crate) async fn read_point(&self, group: GroupId, wanted: TimestampUs) -> Result<TimestampUs> {
+    pub(crate) async fn read_point(&self, group: GroupId, wanted: TimestampUs) -> Result<ReadPoint> {
         let point = self.consensus().read_again(group, wanted).await?;
         self.inner.clock.observe(point.as_of);
-        Ok(point.as_of)
+        Ok(point)
     }
 
     /// Waits until every group leads and has applied what its log holds: before that, no manifest says which blobs

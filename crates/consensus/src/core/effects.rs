@@ -72,6 +72,9 @@ pub struct ReadPoint {
     pub as_of: TimestampUs,
     /// The state machine has applied at least this index.
     pub applied_index: u64,
+    /// The greatest commit time that is applied: no command that was answered before the read was asked for has a
+    /// greater one.
+    pub committed: TimestampUs,
 }
 
 /// What is known of a group at a moment.

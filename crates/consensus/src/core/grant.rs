@@ -29,6 +29,7 @@ use super::{effects::ReadPoint, group::Group};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadGrant {
     applied_index: u64,
+    committed: TimestampUs,
     /// At or above every commit time applied and every time a read was answered at.
     latest: TimestampUs,
     /// No answer above this.
@@ -50,7 +51,7 @@ impl ReadGrant {
         }
         self.latest = self.latest.max(as_of);
         self.used = Some(now);
-        Some(ReadPoint { as_of, applied_index: self.applied_index })
+        Some(ReadPoint { as_of, applied_index: self.applied_index, committed: self.committed })
     }
 }
 
@@ -62,6 +63,7 @@ impl Group {
         let is_settled = raft.commit_to_current_term() && raft.raft_log.committed == self.applied_index();
         (knows_alone && is_settled).then(|| ReadGrant {
             applied_index: self.applied_index(),
+            committed: self.times.applied().commit,
             latest: self.times.present(TimestampUs::MIN),
             ceiling: self.times.readable(),
             settled: self.times.settled(),
@@ -85,6 +87,7 @@ mod tests {
 
     const GRANT: ReadGrant = ReadGrant {
         applied_index: 7,
+        committed: TimestampUs(100),
         latest: TimestampUs(100),
         ceiling: TimestampUs(200),
         settled: TimestampUs(150),

@@ -128,9 +128,10 @@ impl Group {
         let lost = self.reads.take_lost(self.leads(), self.term());
         let applied_index = self.applied_index();
         let ready = self.reads.take_ready(applied_index, settle);
+        let committed = self.times.applied().commit;
         let answered = ready.into_iter().map(|batch| {
             let as_of = self.times.answer(now);
-            (batch, ReadPoint { as_of, applied_index })
+            (batch, ReadPoint { as_of, applied_index, committed })
         });
         ReadsDone { answered: answered.collect(), lost }
     }

@@ -197,6 +197,11 @@ impl Handle {
         drop(self.shared.mailbox.send(Event::Frame { frame, _permit: permit }));
     }
 
+    /// Whether the last write to the log found the disk full: until there is space, the times of groups stand still.
+    pub fn is_disk_full(&self) -> bool {
+        self.shared.health.disk_full()
+    }
+
     /// What is known of every group, ascending. Never waits.
     pub fn status(&self) -> Vec<GroupStatus> {
         self.shared.gates.values().map(Gate::status).collect()

@@ -261,7 +261,7 @@ impl Cluster {
         let acked = self.acked.values().map(|(_, time)| *time).max().unwrap_or(TimestampUs::MIN);
         let peer = &mut self.peers[peer];
         let Some(grant) = &mut peer.grant else { return };
-        if let Some(ReadPoint { as_of, applied_index }) = grant.answer(now, TimestampUs::MIN) {
+        if let Some(ReadPoint { as_of, applied_index, .. }) = grant.answer(now, TimestampUs::MIN) {
             assert!(as_of >= acked, "a read in place sees what was acknowledged before it");
             assert!(applied_index <= peer.history.applied.index);
             self.answered.push(Answered { as_of, applied_index });

@@ -138,11 +138,12 @@ impl Node {
         let shards = asked.shards();
         let mut knows_loads = shards.is_empty();
         loop {
-            let as_of = self.agree(&shards, knows_loads).await?;
-            let at = request.at.unwrap_or(as_of);
-            if at > as_of {
-                return Err(Error::Invalid(format!("time {at} lies in the future; it is {as_of} now")));
+            if let Some(at) = request.at.filter(|at| *at > self.now()) {
+                let now = self.now();
+                return Err(Error::Invalid(format!("time {at} lies in the future; it is {now} now")));
             }
+            let as_of = self.agree(&shards, knows_loads, request.at).await?;
+            let at = request.at.unwrap_or(as_of);
             let moment = Moment { at, as_of, is_now: request.at.is_none(), knows_loads };
             match self.answer(&asked, moment).await? {
                 Some(reply) => return Ok(reply),
@@ -175,10 +176,17 @@ impl Node {
         stats
     }
 
-    /// A time at which every group asked has everything applied, and after which none commits at or below it.
-    async fn agree(&self, shards: &BTreeSet<ShardId>, with_meta: bool) -> Result<TimestampUs> {
+    /// A time, at or after `at`, at which every group asked has everything applied, and after which none commits at or
+    /// below it.
+    async fn agree(
+        &self,
+        shards: &BTreeSet<ShardId>,
+        with_meta: bool,
+        at: Option<TimestampUs>,
+    ) -> Result<TimestampUs> {
         let meta = with_meta.then_some(GroupId::META);
-        let mut agreement = Agreement::among(shards.iter().map(|shard| shard.group()).chain(meta));
+        let groups = shards.iter().map(|shard| shard.group()).chain(meta);
+        let mut agreement = Agreement::among(groups, at.unwrap_or(TimestampUs::MIN));
         for attempt in 0..AGREE_ATTEMPTS {
             let wanted = agreement.wanted();
             let ask = |group: &GroupId| self.read_point(*group, wanted);
@@ -186,9 +194,18 @@ impl Node {
             if let Some(as_of) = agreement.take(&promised) {
                 return Ok(as_of);
             }
-            if attempt >= AGREE_AT_ONCE {
-                tokio::time::sleep(Duration::from_micros(50)).await;
+            if attempt < AGREE_AT_ONCE {
+                continue;
             }
+            // Where the log cannot grow, the groups that wait never come up to the others.
+            if self.consensus().is_disk_full() {
+                return agreement.settle().ok_or_else(|| {
+                    Error::ResourceExhausted(
+                        "the disk is full, and since then the shards have no time in common at which all that was acknowledged can be read; ask for keys of fewer shards, or free space (no restart is needed)".into(),
+                    )
+                });
+            }
+            tokio::time::sleep(Duration::from_micros(50)).await;
         }
         Err(Error::ResourceExhausted("the groups' clocks do not agree; repeat after a pause".into()))
     }
