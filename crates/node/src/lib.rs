@@ -38,6 +38,7 @@ mod segments;
 mod service_plan;
 mod shard_writer;
 mod snapshot;
+mod storing;
 mod unsealed;
 mod uploads;
 mod verify;

@@ -22,10 +22,10 @@ use lineate_storage::{
 use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, field::Empty};
+use tracing::{Span, field::Empty};
 
 use crate::{
-    Result, SealedTexts, Shared,
+    Error, Result, SealedTexts, Shared,
     api::{NodeStatus, Options},
     checkpoint::rebuild_unless_it_fits,
     clock::HybridClock,
@@ -35,6 +35,7 @@ use crate::{
     online::{self, HotShard, Online, Plans},
     replica::Replica,
     segments::Segments,
+    storing::Storing,
     uploads::{UploadSink, Uploads},
 };
 
@@ -54,6 +55,8 @@ struct Inner {
     clock: Arc<HybridClock>,
     consensus: Handle,
     driver: Mutex<Option<Driver>>,
+    /// What stores the state of the groups.
+    storing: Mutex<Option<Storing>>,
     meta: Shared<MetaMachine>,
     shards: Vec<Shared<ShardMachine>>,
     online: Online,
@@ -143,10 +146,14 @@ impl Node {
             task.await?;
         }
         let driver = self.inner.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(driver) = driver {
-            tokio::task::spawn_blocking(move || driver.shutdown()).await??;
-        }
-        Ok(())
+        let storing = self.inner.storing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        tokio::task::spawn_blocking(move || {
+            let ended = driver.map_or(Ok(()), Driver::shutdown);
+            // After the last change.
+            drop(storing);
+            Ok(ended?)
+        })
+        .await?
     }
 
     /// Waits until the node must not work on, and says why. The process should end then.
@@ -289,7 +296,8 @@ impl Node {
         }
         let agent = self.inner.sealed_texts.agent(principal).await?;
         let request = MetaRequest { principal: principal.clone(), agent, command };
-        let reply = self.propose(GroupId::META, codec::encode(&request)).await?;
+        let commands = vec![(GroupId::META, Bytes::from(codec::encode(&request)))];
+        let reply = only(self.propose_all(commands).await)?;
         match codec::decode("meta reply", &reply.body)? {
             MetaReply::Refused(refusal) => Err(refusal.into()),
             answer => Ok((answer, reply.commit_time)),
@@ -302,28 +310,43 @@ impl Node {
         shard: ShardId,
         command: ShardCommand,
     ) -> Result<ShardReply> {
-        let request = ShardRequest { principal: principal.clone(), command };
-        let reply = self.propose(shard.group(), codec::encode(&request)).await?;
-        match codec::decode("shard reply", &reply.body)? {
-            ShardReply::Refused(refusal) => Err(refusal.into()),
-            answer => Ok(answer),
-        }
+        only(self.propose_shards(vec![(shard, for_shard(principal, command))]).await)
     }
 
-    async fn propose(&self, group: GroupId, command: Vec<u8>) -> Result<Reply> {
-        // OpenTelemetry has signed numbers; unsigned ones would become texts.
-        let span = tracing::debug_span!(
-            "propose", %group, term = Empty, bytes = command.len() as i64, index = Empty, commit_time_us = Empty
-        );
-        let proposed = self.inner.consensus.propose(group, Bytes::from(command)).instrument(span.clone());
-        let reply = proposed.await?;
-        self.inner.clock.observe(reply.commit_time);
-        if !span.is_disabled() {
-            let led = self.groups().into_iter().find(|status| status.group == group);
-            span.record("term", led.map(|status| status.term.cast_signed()));
-            span.record("index", reply.index.cast_signed()).record("commit_time_us", reply.commit_time.0);
+    /// Proposes commands, as [`for_shard`] encodes them, that are written together. Each has an outcome of its own, in
+    /// the order they are given in.
+    pub(crate) async fn propose_shards(&self, commands: Vec<(ShardId, Bytes)>) -> Vec<Result<ShardReply>> {
+        let commands = commands.into_iter().map(|(shard, command)| (shard.group(), command));
+        let replies = self.propose_all(commands.collect()).await.into_iter();
+        let replies = replies.map(|reply| match codec::decode("shard reply", &reply?.body)? {
+            ShardReply::Refused(refusal) => Err(refusal.into()),
+            answer => Ok(answer),
+        });
+        replies.collect()
+    }
+
+    async fn propose_all(&self, commands: Vec<(GroupId, Bytes)>) -> Vec<Result<Reply>> {
+        let spans: Vec<Span> = commands
+            .iter()
+            .map(|(group, command)| {
+                // OpenTelemetry has signed numbers; unsigned ones would become texts.
+                tracing::debug_span!(
+                    "propose", %group, term = Empty, bytes = command.len() as i64, index = Empty, commit_time_us = Empty
+                )
+            })
+            .collect();
+        let groups: Vec<GroupId> = commands.iter().map(|(group, _)| *group).collect();
+        let replies = self.inner.consensus.propose_all(commands).await;
+        for ((span, group), reply) in spans.iter().zip(groups).zip(&replies) {
+            let Ok(reply) = reply else { continue };
+            self.inner.clock.observe(reply.commit_time);
+            if !span.is_disabled() {
+                let led = self.groups().into_iter().find(|status| status.group == group);
+                span.record("term", led.map(|status| status.term.cast_signed()));
+                span.record("index", reply.index.cast_signed()).record("commit_time_us", reply.commit_time.0);
+            }
         }
-        Ok(reply)
+        replies.into_iter().map(|reply| Ok(reply?)).collect()
     }
 
     /// The state of every group, ascending. Never waits.
@@ -363,6 +386,17 @@ impl Node {
         }
         status
     }
+}
+
+/// A command as it goes into the log of a shard.
+pub(crate) fn for_shard(principal: &Principal, command: ShardCommand) -> Bytes {
+    codec::encode(&ShardRequest { principal: principal.clone(), command }).into()
+}
+
+/// The outcome of a single command.
+pub(crate) fn only<T>(outcomes: Vec<Result<T>>) -> Result<T> {
+    let outcome = outcomes.into_iter().next();
+    outcome.unwrap_or_else(|| Err(Error::Internal("a command has no outcome".into())))
 }
 
 impl Inner {
@@ -406,8 +440,14 @@ impl Inner {
             survey: surveys.remove(&group),
         };
 
-        let (replica, meta) =
-            Replica::<MetaMachine>::restore(kv.clone(), blobs.clone(), GroupId::META, changed.clone())?;
+        let storing = Storing::start()?;
+        let (replica, meta) = Replica::<MetaMachine>::restore(
+            kv.clone(),
+            &storing,
+            blobs.clone(),
+            GroupId::META,
+            changed.clone(),
+        )?;
         let plans = Plans::new(&meta.read());
         let replica = replica.followed_by(plans.follower());
         let mut groups = vec![served(GroupId::META, Box::new(replica))];
@@ -415,8 +455,13 @@ impl Inner {
         let mut hot = Vec::with_capacity(usize::from(dir.shards()));
         let folds = Arc::new(Notify::new());
         for shard in (0..dir.shards()).map(ShardId) {
-            let (replica, machine) =
-                Replica::<ShardMachine>::restore(kv.clone(), blobs.clone(), shard.group(), changed.clone())?;
+            let (replica, machine) = Replica::<ShardMachine>::restore(
+                kv.clone(),
+                &storing,
+                blobs.clone(),
+                shard.group(),
+                changed.clone(),
+            )?;
             let of_shard = options.cache_bytes / usize::from(dir.shards()).max(1);
             let view = Arc::new(HotShard::new(&machine.read(), of_shard, folds.clone()));
             hot.push(view.clone());
@@ -446,6 +491,7 @@ impl Inner {
             clock,
             consensus,
             driver: Mutex::new(Some(driver)),
+            storing: Mutex::new(Some(storing)),
             meta,
             shards,
             online: Online::new(plans, hot, folds),

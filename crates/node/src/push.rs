@@ -6,16 +6,20 @@ use arrow::{
     array::{RecordBatch, UInt32Array},
     compute::take_record_batch,
 };
-use futures::future::join_all;
+use bytes::Bytes;
 use lineate_segment::{
     intake::{Intake, encode_ipc},
     run::EncodedKeys,
     schema::ViewSchema,
 };
-use lineate_state::shard::{ShardCommand, ShardReply, Write, Written};
+use lineate_state::shard::{ShardCommand, ShardReply, Write};
 use lineate_types::{Principal, ShardId, ViewDefinition, WriterPosition, limits};
 
-use crate::{Error, Node, Result, api::ShardWrite};
+use crate::{
+    Error, Node, Result,
+    api::ShardWrite,
+    node::{for_shard, only},
+};
 
 impl Node {
     /// Writes foreign rows of a view: atomic in each shard, not across shards. With a position, the same call
@@ -45,9 +49,8 @@ impl Node {
             None => None,
         };
         let rows = Intake::new(view).convert(rows, first_row)?;
-        let parts = split_by_shard(&rows, &ViewSchema::of(view), self.shards())?;
-        let mut commands = Vec::with_capacity(parts.len());
-        for (shard, part) in parts {
+        let mut parts = Vec::new();
+        for (shard, part) in split_by_shard(&rows, &ViewSchema::of(view), self.shards())? {
             let payload = encode_ipc(&part)?;
             if payload.len() + COMMAND_OVERHEAD > limits::COMMAND_BYTES {
                 return Err(Error::ResourceExhausted(format!(
@@ -57,27 +60,36 @@ impl Node {
                 )));
             }
             let write = Write { view: view.id, position, rows: payload.to_vec().into(), opened };
-            commands.push((shard, part.num_rows() as u64, write));
+            let command = for_shard(principal, ShardCommand::Write(write));
+            parts.push(Part { shard, rows: part.num_rows() as u64, command });
         }
-        let writes = commands.into_iter().map(async |(shard, rows, write)| {
-            let result = self.write(principal, view, shard, write).await;
-            ShardWrite { shard, rows, result }
-        });
-        Ok(join_all(writes).await)
+        Ok(self.write(principal, view, parts).await)
     }
 
-    pub(crate) async fn write(
-        &self,
-        principal: &Principal,
-        view: &ViewDefinition,
-        shard: ShardId,
-        write: Write,
-    ) -> Result<Written> {
-        self.check_backlog(shard)?;
-        match self.propose_to_view(principal, view, shard, ShardCommand::Write(write)).await? {
-            ShardReply::Written(written) => Ok(written),
-            other => Err(Error::Internal(format!("unexpected reply {other:?}"))),
+    /// Writes the parts of a batch, together.
+    async fn write(&self, principal: &Principal, view: &ViewDefinition, parts: Vec<Part>) -> Vec<ShardWrite> {
+        let mut writes = Vec::with_capacity(parts.len());
+        let mut accepted = Vec::with_capacity(parts.len());
+        for part in parts {
+            match self.check_backlog(part.shard) {
+                Ok(()) => accepted.push(part),
+                Err(error) => {
+                    writes.push(ShardWrite { shard: part.shard, rows: part.rows, result: Err(error) });
+                }
+            }
         }
+        let commands = accepted.iter().map(|part| (part.shard, part.command.clone()));
+        let replies = self.propose_shards(commands.collect()).await;
+        for (Part { shard, rows, command }, reply) in accepted.into_iter().zip(replies) {
+            let reply = self.unless_unknown(principal, view, shard, command, reply).await;
+            let result = reply.and_then(|reply| match reply {
+                ShardReply::Written(written) => Ok(written),
+                other => Err(Error::Internal(format!("unexpected reply {other:?}"))),
+            });
+            writes.push(ShardWrite { shard, rows, result });
+        }
+        writes.sort_by_key(|write| write.shard);
+        writes
     }
 
     /// Refuses rows while sealing is too far behind to hold more of them in memory.
@@ -100,14 +112,34 @@ impl Node {
         shard: ShardId,
         command: ShardCommand,
     ) -> Result<ShardReply> {
-        match self.propose_shard(principal, shard, command.clone()).await? {
-            ShardReply::UnknownView => {
-                self.propose_shard(principal, shard, ShardCommand::Define(view.clone())).await?;
-                self.propose_shard(principal, shard, command).await
-            }
-            reply => Ok(reply),
-        }
+        let command = for_shard(principal, command);
+        let reply = only(self.propose_shards(vec![(shard, command.clone())]).await);
+        self.unless_unknown(principal, view, shard, command, reply).await
     }
+
+    /// A reply; where the shard does not know the view, it is told and asked again.
+    async fn unless_unknown(
+        &self,
+        principal: &Principal,
+        view: &ViewDefinition,
+        shard: ShardId,
+        command: Bytes,
+        reply: Result<ShardReply>,
+    ) -> Result<ShardReply> {
+        if !matches!(reply, Ok(ShardReply::UnknownView)) {
+            return reply;
+        }
+        self.propose_shard(principal, shard, ShardCommand::Define(view.clone())).await?;
+        only(self.propose_shards(vec![(shard, command)]).await)
+    }
+}
+
+/// The rows of a batch for one shard.
+struct Part {
+    shard: ShardId,
+    rows: u64,
+    /// What writes them.
+    command: Bytes,
 }
 
 /// Bytes of a command besides its rows, at most.

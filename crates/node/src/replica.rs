@@ -1,7 +1,8 @@
 //! One group's state machine with its stored form: what consensus applies, what everybody else reads.
 //!
 //! Invariants:
-//! - the effects of a drain and the position they reach are one kv batch, so that a crash leaves a prefix of the log;
+//! - the effects of a drain and the position they reach are part of one kv batch, so that a crash leaves a prefix of
+//!   the log ([`storing`](crate::storing));
 //! - readers see whole drains only.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 use crate::{
     Result,
     checkpoint::{StoredTree, tree_of},
+    storing::{StoredLater, Storing},
 };
 
 /// A machine of `lineate-state`.
@@ -103,7 +105,7 @@ impl<M> Shared<M> {
 /// The applying side of a machine.
 pub(crate) struct Replica<M> {
     machine: Shared<M>,
-    tree: Arc<StoredTree>,
+    tree: Arc<StoredLater>,
     blobs: Arc<dyn BlobStore>,
     /// The last entry that was given. Entries without commands change no state, so they are not stored at once: they
     /// are met again after a restart.
@@ -116,18 +118,20 @@ pub(crate) struct Replica<M> {
 pub(crate) type Follower<M> = Box<dyn Fn(&M) + Send + Sync>;
 
 impl<M: Machine> Replica<M> {
-    /// Reads a group's state back. `changed` is notified after every drain with commands.
+    /// Reads a group's state back; what changes it is stored by `storing`. `changed` is notified after every drain with
+    /// commands.
     ///
     /// # Errors
     /// What is stored is damaged or was written by a newer release.
     pub(crate) fn restore(
         kv: Arc<dyn OrderedKv>,
+        storing: &Storing,
         blobs: Arc<dyn BlobStore>,
         group: GroupId,
         changed: Arc<Notify>,
     ) -> Result<(Self, Shared<M>)> {
         let machine = Shared(Arc::new(RwLock::new(M::restore(kv.as_ref(), &tree_of(group))?)));
-        let tree = Arc::new(StoredTree::open(kv, group)?);
+        let tree = storing.tree(StoredTree::open(kv, group)?);
         let shared = machine.clone();
         let seen = tree.position();
         Ok((Self { machine, tree, blobs, seen, changed, follower: None }, shared))
@@ -166,9 +170,8 @@ impl<M: Machine> StateMachine for Replica<M> {
         if let Some(follower) = &self.follower {
             follower(&machine);
         }
-        // The log is the authority, and has these entries: nobody needs to wait for the stored form to read them.
         drop(machine);
-        self.tree.apply(batch, self.seen)?;
+        self.tree.change(batch, self.seen)?;
         self.changed.notify_one();
         Ok(replies)
     }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use lineate_types::GroupId;
 
 use super::{
-    event::{CheckpointRest, Event, Waiter},
+    event::{CheckpointRest, Event, Reached, Waiter},
     handle::Reply,
     health::Health,
 };
@@ -20,7 +20,7 @@ use crate::{Applied, BoxError, Committed, Error, Result, StateMachine};
 
 /// Bytes of entries applied in one step of a state machine, unless a single job has more.
 const STEP_BYTES: usize = 16 * 1024 * 1024;
-/// Jobs taken from the queue at once.
+/// Lists of jobs taken from the queue at once.
 const STEP_JOBS: usize = 1_024;
 
 /// What an apply thread is asked for.
@@ -37,10 +37,40 @@ pub(super) enum Job {
     Checkpoint { group: GroupId },
 }
 
+/// The way to the apply threads.
+pub(super) struct Appliers {
+    threads: Vec<Sender<Vec<Job>>>,
+    /// Which of them has the group.
+    of_group: BTreeMap<GroupId, usize>,
+}
+
+impl Appliers {
+    pub(super) fn new(threads: Vec<Sender<Vec<Job>>>, of_group: BTreeMap<GroupId, usize>) -> Self {
+        Self { threads, of_group }
+    }
+
+    /// Hands out jobs, to each thread all of its own at once.
+    pub(super) fn send(&self, jobs: impl Iterator<Item = Job>) {
+        let mut of_thread: BTreeMap<usize, Vec<Job>> = BTreeMap::new();
+        for job in jobs {
+            let (Job::Apply { group, .. } | Job::Checkpoint { group }) = &job;
+            if let Some(thread) = self.of_group.get(group) {
+                of_thread.entry(*thread).or_default().push(job);
+            }
+        }
+        for (thread, jobs) in of_thread {
+            if let Some(thread) = self.threads.get(thread) {
+                // An apply thread is gone only after it failed, which ends the raft thread too.
+                drop(thread.send(jobs));
+            }
+        }
+    }
+}
+
 /// An apply thread.
 pub(super) struct Applier {
     pub(super) machines: BTreeMap<GroupId, Machine>,
-    pub(super) jobs: Receiver<Job>,
+    pub(super) jobs: Receiver<Vec<Job>>,
     pub(super) mailbox: Sender<Event>,
     pub(super) health: Arc<Health>,
 }
@@ -67,12 +97,14 @@ impl Applier {
             let mut checkpoints = Vec::new();
             let mut bytes = 0;
             let rest = self.jobs.try_iter().take(STEP_JOBS);
-            for job in std::iter::once(first).chain(rest) {
-                match job {
-                    Job::Checkpoint { group } => checkpoints.push(group),
-                    Job::Apply { group, entries, waiters, bytes: more } => {
-                        steps.entry(group).or_default().push(entries, waiters, more);
-                        bytes += more;
+            for jobs in std::iter::once(first).chain(rest) {
+                for job in jobs {
+                    match job {
+                        Job::Checkpoint { group } => checkpoints.push(group),
+                        Job::Apply { group, entries, waiters, bytes: more } => {
+                            steps.entry(group).or_default().push(entries, waiters, more);
+                            bytes += more;
+                        }
                     }
                 }
                 if bytes >= STEP_BYTES {
@@ -82,8 +114,10 @@ impl Applier {
             if self.health.failure().is_some() {
                 return Ok(());
             }
-            for (group, step) in steps {
-                self.apply(group, step)?;
+            let groups =
+                steps.into_iter().map(|(group, step)| self.apply(group, step)).collect::<Result<Vec<_>>>()?;
+            if !groups.is_empty() {
+                self.tell(Event::Applied { groups });
             }
             for group in checkpoints {
                 let begun = self.machine(group)?.state.checkpoint();
@@ -94,7 +128,7 @@ impl Applier {
         Ok(())
     }
 
-    fn apply(&mut self, group: GroupId, step: Step) -> Result<()> {
+    fn apply(&mut self, group: GroupId, step: Step) -> Result<Reached> {
         let Step { entries, mut waiters, bytes } = step;
         let failed = |source: BoxError| Error::StateMachine { group, source };
         let machine = self.machine(group)?;
@@ -111,8 +145,7 @@ impl Applier {
                 waiter.reply.answer(Ok(reply));
             }
         }
-        self.tell(Event::Applied { group, reached, bytes });
-        Ok(())
+        Ok(Reached { group, applied: reached, bytes })
     }
 
     fn machine(&mut self, group: GroupId) -> Result<&mut Machine> {

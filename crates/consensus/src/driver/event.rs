@@ -59,13 +59,28 @@ impl fmt::Debug for CheckpointRest {
     }
 }
 
+/// A command that is proposed.
+#[derive(Debug)]
+pub(crate) struct Proposal {
+    pub(crate) group: GroupId,
+    pub(crate) draft: Draft,
+    pub(crate) waiter: Waiter,
+}
+
+/// How far an apply thread brought a group.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) group: GroupId,
+    pub(crate) applied: Applied,
+    pub(crate) bytes: usize,
+}
+
 /// One thing that happened.
 #[derive(Debug)]
 pub(crate) enum Event {
+    /// Commands that came together, and are written together.
     Propose {
-        group: GroupId,
-        draft: Draft,
-        waiter: Waiter,
+        proposals: Vec<Proposal>,
     },
     Read {
         group: GroupId,
@@ -86,11 +101,9 @@ pub(crate) enum Event {
     },
     /// The log writer made what it was given durable.
     Persisted,
-    /// An apply thread applied a group up to a position.
+    /// An apply thread applied some groups.
     Applied {
-        group: GroupId,
-        reached: Applied,
-        bytes: usize,
+        groups: Vec<Reached>,
     },
     /// An apply thread began the checkpoint of a group, at the state it last reported.
     CheckpointBegun {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     budget::{Budget, Permit},
-    event::{Close, Event, Permits, Read, Responder, Waiter},
+    event::{Close, Event, Permits, Proposal, Read, Responder, Waiter},
     health::{Failure, Health},
 };
 use crate::{
@@ -112,6 +112,9 @@ impl Gate {
     }
 }
 
+/// What comes of a proposal.
+type Answer = oneshot::Receiver<Result<Reply>>;
+
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
@@ -123,15 +126,42 @@ impl Handle {
     /// [`Error::OutcomeUnknown`], [`Error::Stopped`] and [`Error::Failed`] leave the outcome open; after any
     /// other error nothing happened.
     pub async fn propose(&self, group: GroupId, command: Bytes) -> Result<Reply> {
+        let (proposal, answer) = self.proposal(group, command)?;
+        self.send(Event::Propose { proposals: vec![proposal] });
+        self.answered(answer).await
+    }
+
+    /// Proposes commands that are written together, and waits for all of them. Each has an outcome of its own, as of
+    /// [`Handle::propose`], in the order they are given in.
+    pub async fn propose_all(&self, commands: Vec<(GroupId, Bytes)>) -> Vec<Result<Reply>> {
+        let mut proposals = Vec::with_capacity(commands.len());
+        let asked = commands.into_iter().map(|(group, command)| {
+            let (proposal, answer) = self.proposal(group, command)?;
+            proposals.push(proposal);
+            Ok(answer)
+        });
+        let asked: Vec<Result<Answer>> = asked.collect();
+        self.send(Event::Propose { proposals });
+        let mut outcomes = Vec::with_capacity(asked.len());
+        for answer in asked {
+            outcomes.push(match answer {
+                Ok(answer) => self.answered(answer).await,
+                Err(error) => Err(error),
+            });
+        }
+        outcomes
+    }
+
+    fn proposal(&self, group: GroupId, command: Bytes) -> Result<(Proposal, Answer)> {
         if command.len() > limits::COMMAND_BYTES {
             return Err(Error::CommandTooLarge { bytes: command.len(), limit: limits::COMMAND_BYTES });
         }
         let gate = self.gate(group)?;
         self.check_space()?;
         let permits = [take(group, &gate.proposals, 1)?, take(group, &gate.bytes, command.len())?];
-        let draft = Draft::new(&command);
-        let waiter = |reply| Waiter { reply, since: Instant::now() };
-        self.ask(permits, |reply| Event::Propose { group, draft, waiter: waiter(reply) }).await
+        let (sender, answer) = oneshot::channel();
+        let waiter = Waiter { reply: Responder::new(sender, permits), since: Instant::now() };
+        Ok((Proposal { group, draft: Draft::new(&command), waiter }, answer))
     }
 
     /// Asks for a point at which everything answered before this call can be read, and waits until the state
@@ -237,8 +267,16 @@ impl Handle {
 
     async fn ask<T>(&self, permits: Permits, event: impl FnOnce(Responder<T>) -> Event) -> Result<T> {
         let (sender, answer) = oneshot::channel();
-        // Where the raft thread is gone, so is the responder in the event.
-        drop(self.shared.mailbox.send(event(Responder::new(sender, permits))));
+        self.send(event(Responder::new(sender, permits)));
+        self.answered(answer).await
+    }
+
+    fn send(&self, event: Event) {
+        // Where the raft thread is gone, so are the responders in the event.
+        drop(self.shared.mailbox.send(event));
+    }
+
+    async fn answered<T>(&self, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
         match answer.await {
             Ok(answer) => answer,
             Err(_) => Err(self.shared.health.unanswered().await),

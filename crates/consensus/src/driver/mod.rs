@@ -26,7 +26,7 @@ use lineate_storage::log::{LogBatch, RaftLog};
 use lineate_types::{GroupId, limits};
 
 use self::{
-    applier::{Applier, Job, Machine},
+    applier::{Applier, Appliers, Machine},
     budget::Budget,
     checkpointer::Checkpointer,
     event::Event,
@@ -173,7 +173,7 @@ impl Driver {
         groups: BTreeMap<GroupId, Machine>,
         mailbox: &Sender<Event>,
         options: &Options,
-    ) -> Result<BTreeMap<GroupId, Sender<Job>>> {
+    ) -> Result<Appliers> {
         let threads = options.apply_threads.min(groups.len().max(1));
         let mut shares: Vec<BTreeMap<_, _>> = (0..threads).map(|_| BTreeMap::new()).collect();
         for (position, (id, machine)) in groups.into_iter().enumerate() {
@@ -181,15 +181,16 @@ impl Driver {
                 share.insert(id, machine);
             }
         }
-        let mut senders = BTreeMap::new();
+        let (mut senders, mut of_group) = (Vec::new(), BTreeMap::new());
         for machines in shares {
             let (jobs, taken) = crossbeam_channel::unbounded();
-            senders.extend(machines.keys().map(|id| (*id, jobs.clone())));
+            of_group.extend(machines.keys().map(|id| (*id, senders.len())));
+            senders.push(jobs);
             let health = Arc::clone(&self.shared.health);
             let mut applier = Applier { machines, jobs: taken, mailbox: mailbox.clone(), health };
             self.spawn("raft-apply", move || applier.run())?;
         }
-        Ok(senders)
+        Ok(Appliers::new(senders, of_group))
     }
 
     /// Starts a thread whose error or panic ends the node.

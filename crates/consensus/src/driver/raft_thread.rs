@@ -16,7 +16,7 @@ use lineate_storage::log::LogBatch;
 use lineate_types::GroupId;
 
 use super::{
-    applier::Job,
+    applier::Appliers,
     event::{CheckpointRest, Event},
     handle::{Gate, Shared},
     lane::{Lane, Out, Turn},
@@ -38,8 +38,7 @@ pub(super) struct RaftThread {
     pub(super) outbox: Box<dyn Outbox>,
     pub(super) lanes: BTreeMap<GroupId, Lane>,
     pub(super) writer: Sender<LogBatch>,
-    /// The apply thread of each group.
-    pub(super) appliers: BTreeMap<GroupId, Sender<Job>>,
+    pub(super) appliers: Appliers,
     pub(super) checkpoints: Sender<(GroupId, CheckpointRest)>,
     pub(super) state: State,
 }
@@ -105,9 +104,11 @@ impl RaftThread {
         let stopping = self.state.stop_by.is_some();
         match event {
             event if stopping && is_request(&event) => turn_away(event),
-            Event::Propose { group, draft, waiter } => {
-                if let Some(lane) = self.touch(group) {
-                    lane.propose(draft, waiter);
+            Event::Propose { proposals } => {
+                for proposal in proposals {
+                    if let Some(lane) = self.touch(proposal.group) {
+                        lane.propose(proposal.draft, proposal.waiter);
+                    }
                 }
             }
             Event::Read { group, read } => {
@@ -136,9 +137,11 @@ impl RaftThread {
                     }
                 }
             }
-            Event::Applied { group, reached, bytes } => {
-                if let Some(lane) = self.touch(group) {
-                    lane.applied(reached, bytes)?;
+            Event::Applied { groups } => {
+                for reached in groups {
+                    if let Some(lane) = self.touch(reached.group) {
+                        lane.applied(reached.applied, reached.bytes)?;
+                    }
                 }
             }
             Event::CheckpointBegun { group, rest } => {
@@ -264,15 +267,9 @@ impl RaftThread {
         for message in self.state.out.messages.drain(..) {
             self.outbox.send(message.to, message.frame);
         }
-        for job in self.state.out.jobs.drain(..) {
-            let (Job::Apply { group, .. } | Job::Checkpoint { group }) = &job;
-            if let Some(applier) = self.appliers.get(group) {
-                // An apply thread is gone only after it failed, which ends this thread too.
-                drop(applier.send(job));
-            }
-        }
+        self.appliers.send(self.state.out.jobs.drain(..));
         for checkpoint in self.state.out.checkpoints.drain(..) {
-            // As above.
+            // The thread is gone only after it failed, which ends this one too.
             drop(self.checkpoints.send(checkpoint));
         }
         if !self.state.writing.is_empty() || self.state.out.writes.is_empty() {
@@ -298,7 +295,9 @@ fn is_request(event: &Event) -> bool {
 
 fn turn_away(event: Event) {
     match event {
-        Event::Propose { waiter, .. } => waiter.reply.refuse(Error::Stopped),
+        Event::Propose { proposals } => {
+            proposals.into_iter().for_each(|proposal| proposal.waiter.reply.refuse(Error::Stopped));
+        }
         Event::Read { read, .. } => read.reply.refuse(Error::Stopped),
         Event::Close { close, .. } => close.reply.refuse(Error::Stopped),
         Event::Cut { reply, .. } => reply.refuse(Error::Stopped),

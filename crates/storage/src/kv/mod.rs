@@ -124,6 +124,11 @@ impl KvBatch {
         self
     }
 
+    /// Adds the changes of another batch after these.
+    pub fn append(&mut self, mut later: Self) {
+        self.ops.append(&mut later.ops);
+    }
+
     /// The changes, in order.
     pub fn ops(&self) -> &[KvOp] {
         &self.ops
