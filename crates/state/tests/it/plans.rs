@@ -7,7 +7,7 @@ use lineate_state::{
     meta::{AssertionDraft, Define, MetaCommand, MetaMachine, MetaReply, MetaRequest},
 };
 use lineate_storage::kv::KvBatch;
-use lineate_types::{Hash, Principal, TimestampUs};
+use lineate_types::{Hash, MatchMode, Principal, TimestampUs};
 use serde_json::{Value, json};
 
 fn base() -> Value {
@@ -134,18 +134,93 @@ fn an_added_feature_shares_the_history_and_services_stay_pinned() {
     assert_eq!((view.version, view.history), (2, before.history));
 }
 
-#[test]
-fn any_other_change_starts_an_empty_history() {
-    let catalog = applied(read(base()));
-    for (pointer, value) in [
-        ("/views/0/ttl", json!("4h")),
-        ("/views/0/features", json!([{"name": "temp", "type": "float32"}])),
-        ("/views/0/event_time", json!("seen_at")),
-    ] {
-        let plan = catalog.plan(&with(pointer, value)).expect("plans");
-        let [view] = plan.resolved.views.as_slice() else { panic!("one view") };
-        assert_ne!(view.history, catalog.views().next().expect("v1").history, "{pointer}");
+/// One view with everything a definition may say, after a merge patch of it (RFC 7396).
+fn one_view(patch: &Value) -> Definitions {
+    let mut file = base();
+    let feature = |name: &str, data_type: &str| json!({"name": name, "type": data_type});
+    let mut view = json!({
+        "name": "weather", "entity": "airport", "event_time": "seen", "created_time": "known", "ttl": "3h",
+        "features": [feature("temp", "float64"), feature("wind", "int64")]
+    });
+    for (field, value) in patch.as_object().expect("an object") {
+        view[field] = value.clone();
     }
+    let entity = json!({"name": "field", "keys": [{"name": "origin", "type": "string"}]});
+    file["entities"].as_array_mut().expect("a list").push(entity);
+    file["views"] = json!([view]);
+    file["services"] = json!([]);
+    read(file)
+}
+
+#[test]
+fn any_other_change_of_a_view_starts_an_empty_history() {
+    let (temp, wind) = (json!({"name": "temp", "type": "float64"}), json!({"name": "wind", "type": "int64"}));
+    let gust = json!({"name": "gust", "type": "int64"});
+    let cases = [
+        (json!({}), json!({"created_time": null})),
+        (json!({}), json!({"created_time": "told"})),
+        (json!({"created_time": null}), json!({})),
+        (json!({}), json!({"features": [temp]})),
+        (json!({}), json!({"features": [wind, temp]})),
+        (json!({}), json!({"features": [temp, gust]})),
+        (json!({}), json!({"features": [wind, temp, gust]})),
+        (json!({}), json!({"features": [{"name": "temp", "type": "float32"}, wind]})),
+        (json!({}), json!({"entity": "field"})),
+        (json!({}), json!({"entity": "route"})),
+        (json!({}), json!({"naive_times": "utc"})),
+        (json!({"naive_times": "utc"}), json!({})),
+        (json!({}), json!({"event_time": "at"})),
+        (json!({}), json!({"ttl": "4h"})),
+        (json!({}), json!({"ttl": null})),
+        (json!({"ttl": null}), json!({})),
+        (json!({}), json!({"ttl": "4h", "features": [temp, wind, gust]})),
+        (json!({}), json!({"created_time": null, "features": [temp, wind, gust]})),
+    ];
+    let mut text = String::new();
+    for (before, after) in cases {
+        let catalog = applied(one_view(&before));
+        let plan = catalog.plan(&one_view(&after)).expect("plans");
+        let ([view], Some(was)) = (plan.resolved.views.as_slice(), catalog.views().next()) else {
+            panic!("one view: {after}")
+        };
+        assert_eq!((view.version, view.history == was.history), (2, false), "{before} -> {after}");
+        let change = plan.changes.iter().find(|change| change.what == "view").expect("is named");
+        assert_eq!(change.breaks, ["weather@v2 starts empty: its rows must be ingested again"], "{after}");
+        text += &format!("{}\n", change.details.join("; "));
+    }
+    expect![[r#"
+        created_time: known -> none
+        created_time: known -> told
+        created_time: none -> known
+        - wind int64
+        the order of its features
+        + gust int64; - wind int64
+        + gust int64
+        temp: float64 -> float32
+        entity: airport -> field
+        entity: airport -> route; keys: origin string -> origin string, dest string
+        naive_times are UTC: false -> true
+        naive_times are UTC: true -> false
+        event_time: seen -> at
+        ttl: 3h -> 4h
+        ttl: 3h -> none
+        ttl: none -> 3h
+        ttl: 3h -> 4h; + gust int64
+        created_time: known -> none; + gust int64
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn the_default_mode_of_a_view_changes_with_its_created_time() {
+    let mode = |patch: Value| applied(one_view(&patch)).views().next().expect("one").default_mode();
+    assert_eq!(mode(json!({})), MatchMode::Known);
+    assert_eq!(mode(json!({"created_time": null})), MatchMode::Event);
+}
+
+#[test]
+fn a_change_that_starts_an_empty_history_says_so() {
+    let catalog = applied(read(base()));
     check(
         &catalog,
         &with("/views/0/ttl", json!("4h")),
