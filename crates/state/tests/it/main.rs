@@ -6,3 +6,4 @@ mod inputs;
 mod loads;
 mod plans;
 mod replay;
+mod stored;
