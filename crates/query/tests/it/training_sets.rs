@@ -153,7 +153,6 @@ async fn compaction_never_changes_a_training_set() {
     node.shutdown().await.expect("stops");
 }
 
-/// Turns one bit in the middle of a blob.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_training_set_is_the_same_however_many_windows_it_is_made_in() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -182,6 +181,7 @@ async fn a_training_set_is_the_same_however_many_windows_it_is_made_in() {
     node.shutdown().await.expect("stops");
 }
 
+/// Turns one bit in the middle of a blob.
 fn damage(directory: &Path, blob: &Hash) {
     let hex = blob.to_hex();
     let found = walk(&directory.join("blobs")).into_iter().find(|path| {
