@@ -2,6 +2,7 @@
 
 mod damage;
 mod full_disk;
+mod kept;
 mod key_index;
 mod wide;
 
