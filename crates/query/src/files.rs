@@ -1,4 +1,7 @@
-//! Tables as Parquet blobs in row order: the stored spine and the stored output.
+//! Tables as Parquet blobs in row order: the stored spine and the stored output (`docs/formats/training-set-files.md`).
+
+#[cfg(test)]
+mod tests;
 
 use std::{io, sync::Arc};
 
@@ -14,7 +17,7 @@ use parquet::{
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
     file::{
-        properties::{EnabledStatistics, WriterProperties},
+        properties::{EnabledStatistics, WriterProperties, WriterVersion},
         reader::{ChunkReader, Length},
     },
 };
@@ -23,6 +26,32 @@ use crate::{Error, Result};
 
 /// Rows of one row group, and of one batch that is read.
 pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
+
+/// Bytes of one page, and of the dictionary of a column.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// Rows of one page.
+const PAGE_ROWS: usize = 20_000;
+/// Rows after which the limits of a page are looked at.
+const WRITE_ROWS: usize = 1_024;
+/// What wrote the file. Not the release, which changes nothing here.
+const CREATED_BY: &str = "lineate";
+
+/// The fixed choices of the writer. What the library chooses by itself is said too: it may choose otherwise one day.
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_dictionary_enabled(true)
+        .set_dictionary_page_size_limit(PAGE_BYTES)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(WRITE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(None)
+        .build()
+}
 
 /// A Parquet blob being written.
 pub(crate) struct TableWriter {
@@ -33,15 +62,8 @@ pub(crate) struct TableWriter {
 impl TableWriter {
     /// Begins a table.
     pub(crate) fn new(blobs: &dyn BlobStore, schema: SchemaRef) -> Result<Self> {
-        let level = ZstdLevel::try_new(1).unwrap_or_default();
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_created_by("lineate".to_owned())
-            .build();
         let blob = TableBlob(Some(blobs.writer()?));
-        let parquet = ArrowWriter::try_new(blob, schema, Some(properties)).map_err(write_error)?;
+        let parquet = ArrowWriter::try_new(blob, schema, Some(properties())).map_err(write_error)?;
         Ok(Self { parquet, rows: 0 })
     }
 
