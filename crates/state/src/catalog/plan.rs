@@ -191,7 +191,9 @@ impl Planner<'_> {
         view.id = self.catalog.next_view();
         view.version = present.version + 1;
         let mut breaks = self.users_of(&present);
-        if !shares_history {
+        if shares_history {
+            breaks.extend(new_columns(&present, &view));
+        } else {
             view.history = self.catalog.next_history();
             breaks.insert(0, format!("{view} starts empty: its rows must be ingested again"));
         }
@@ -409,6 +411,20 @@ fn resolve_keys(keys: &[authored::TypedName]) -> Result<Vec<KeyColumn>, Error> {
         columns.push(KeyColumn { name: key.name.clone(), key_type });
     }
     Ok(columns)
+}
+
+/// What whoever writes to a view without naming a version must do from now on, where features were added.
+fn new_columns(present: &ViewDefinition, view: &ViewDefinition) -> Option<String> {
+    let is_new = |feature: &&Feature| present.features.iter().all(|known| known.name != feature.name);
+    let names: Vec<String> =
+        view.features.iter().filter(is_new).map(|feature| format!("`{}`", feature.name)).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "rows written to {} must carry {}, null where unknown; those written to {present} go on",
+            view.name,
+            names.join(", ")
+        )
+    })
 }
 
 /// Whether rows of the old version answer for the new one, the added features being null.

@@ -121,6 +121,7 @@ fn an_added_feature_shares_the_history_and_services_stay_pinned() {
             changed view weather@v2
                 + wind float64
               ! service delay@v1 stays on weather@v1
+              ! rows written to weather must carry `wind`, null where unknown; those written to weather@v1 go on
             changed service delay@v2
                 3 features of weather@v2, weather@v2 as dest_weather
                 dest_weather: weather@v1 -> weather@v2
