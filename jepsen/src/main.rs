@@ -11,7 +11,11 @@ use lineate_jepsen::{
 
 /// Breaks a real Lineate server, and holds what comes back against what it promised.
 #[derive(Debug, Parser)]
-#[command(name = "lineate-jepsen", version)]
+#[command(
+    name = "lineate-jepsen",
+    version,
+    after_help = "docs/stress.md tells what is broken and checked, and what runs found."
+)]
 struct Cli {
     #[command(subcommand)]
     scenario: Scenario,

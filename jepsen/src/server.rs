@@ -14,7 +14,7 @@ use std::{
 
 use lineate_client::Client;
 
-use crate::{Error, Result, binary};
+use crate::{Error, Result, binary, watch};
 
 /// How long a server may take to read its store back.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -64,6 +64,7 @@ impl Server {
             .env("RUST_BACKTRACE", "1")
             .env("NO_COLOR", "1")
             .env("LINEATE_LOG_BYTES", LOG_BYTES)
+            .env("LINEATE_LOG", watch::LOG_FILTER)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(writer)

@@ -1,9 +1,12 @@
 //! The ledger: it only grows, every acknowledged record is in it, and the store proves itself.
 
-use lineate_client::Client;
+use lineate_client::{
+    Client,
+    v1::{Dataset, Direction, TraceRequest},
+};
 
 use super::{Depth, status};
-use crate::{Error, Result, history::Shared, random::Random};
+use crate::{Error, Result, history::Shared, random::Random, workload::reference};
 
 /// Records that are looked up where not all are.
 const SOME: usize = 12;
@@ -53,4 +56,24 @@ pub(super) async fn unchanged(
         }
     }
     Ok(())
+}
+
+/// How many seals a training set was made from, as its lineage tells.
+///
+/// # Errors
+/// The server is gone.
+pub async fn seals(client: &Client, dataset: &Dataset) -> Result<u64> {
+    let node = format!("dataset:{}", reference(dataset));
+    // Its inputs, and theirs: where there are many they are named in collections.
+    let mut request =
+        TraceRequest { node, direction: Direction::Up.into(), depth: Some(2), ..TraceRequest::default() };
+    let mut seals = 0;
+    loop {
+        let page = client.trace(request.clone()).await.map_err(Error::asking("tracing a training set"))?;
+        seals += page.nodes.iter().filter(|node| node.kind == "seal").count() as u64;
+        if page.complete {
+            return Ok(seals);
+        }
+        request.cursor = page.cursor;
+    }
 }

@@ -14,6 +14,11 @@ use lineate_client::Client;
 
 use crate::{Error, Result, history::Shared, random::Random, table};
 
+pub use ledger::seals;
+
+/// The training sets of the checks, over all rows that are looked at.
+pub const CHECK: &str = "check";
+
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {

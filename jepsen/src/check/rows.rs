@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lineate_client::Client;
 use lineate_types::ShardId;
 
-use super::status;
+use super::{CHECK, status};
 use crate::{
     Error, Result,
     history::{Fate, Label, Row, Shared, View},
@@ -34,7 +34,7 @@ pub(super) async fn settle(
     if labels.is_empty() {
         return Ok(Unknown::default());
     }
-    let dataset = train(client, history, "check", "event", &labels, None).await?;
+    let dataset = train(client, history, CHECK, "event", &labels, None).await?;
     let (found, [pushed, loaded]) = pull(client, &dataset).await?;
     if found != labels {
         return Err(Error::violation("the labels of a training set are not those that were sent"));

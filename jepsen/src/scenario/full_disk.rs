@@ -11,6 +11,7 @@ use crate::{
     Error, Result,
     check::{self, Depth},
     history::Shared,
+    http,
     random::Random,
     server::{self, Server},
     table,
@@ -58,6 +59,7 @@ pub async fn run(seed: u64) -> Result<Summary> {
     let client = server.client().await?;
     client.apply(table::definitions()).await.map_err(Error::asking("defining"))?;
     warm_up(&server, &client, &history, &mut random).await?;
+    expect_health(&server, &client, READY).await?;
 
     let filler = disk.fill()?;
     say("the disk is full");
@@ -65,6 +67,7 @@ pub async fn run(seed: u64) -> Result<Summary> {
     refusals.map_err(|error| Error::violation(format!("{}\n{}", error.chain(), server.last_words())))?;
     std::fs::remove_file(&filler).map_err(|cause| Error::io("remove", &filler, cause))?;
     say("the disk has space again");
+    expect_health(&server, &client, READY).await?;
 
     // What was refused is sent again by the check, and must be accepted; what was acknowledged must be there.
     check::check(&client, &history, &mut random, Depth::Recent).await?;
@@ -94,6 +97,7 @@ async fn refuse(
     random: &mut Random,
     summary: &mut Summary,
 ) -> Result<()> {
+    expect_health(server, client, READ_ONLY).await?;
     let mut writer = None;
     for _ in 0..BATCHES {
         match push(server, client, history, random, &mut writer).await {
@@ -129,12 +133,41 @@ async fn refuse(
         Ok(_) => return Err(Error::violation("a training set was stored on a full disk")),
         Err(error) => is_full(&error)?,
     }
+    expect_health(server, client, READ_ONLY).await
+}
+
+/// What a server says of its health.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    state: &'static str,
+    writes: bool,
+}
+
+/// With space.
+const READY: Expected = Expected { state: "ready", writes: true };
+/// Without.
+const READ_ONLY: Expected = Expected { state: "read_only", writes: false };
+
+/// Holds what a server says of its health, by each of the ways it is asked, against what is promised in
+/// docs/configuration.md: both probes answer 200 with the same document, since reads go on.
+async fn expect_health(server: &Server, client: &Client, expected: Expected) -> Result<()> {
     let health = client.health().await.map_err(Error::asking("the health"))?;
-    if !health.reads {
-        return Err(Error::violation(format!(
-            "a server with a full disk says it cannot read: {:?}",
-            health.reasons
-        )));
+    let told = (health.state.as_str(), health.reads, health.writes, health.reasons.is_empty());
+    if told != (expected.state, true, expected.writes, expected.writes) {
+        return Err(Error::violation(format!("the health should be {expected:?} and is {health:?}")));
+    }
+    for path in ["/health", "/health/ready"] {
+        let page = http::get(server.address(), path).await?;
+        let (told, reasons) = (&page.body, page.body["reasons"].as_array().map(Vec::len));
+        let is_it = page.status == 200
+            && told["state"] == expected.state
+            && told["reads"] == true
+            && told["writes"] == expected.writes
+            && reasons.is_some_and(|reasons| (reasons == 0) == expected.writes)
+            && told["available_bytes"].is_u64();
+        if !is_it {
+            return Err(Error::violation(format!("{path} should say {expected:?} and is {page:?}")));
+        }
     }
     Ok(())
 }
