@@ -23,7 +23,7 @@ pub(super) struct Arrived {
 }
 
 impl Incoming {
-    /// Waits for the descriptor.
+    /// Waits for the descriptor. The limits hold for each message; a stream has as many as its sender likes.
     ///
     /// # Errors
     /// The first message has none.
@@ -40,7 +40,7 @@ impl Incoming {
             .flight_descriptor
             .take()
             .ok_or_else(|| Error::Invalid("the first message carries no descriptor".into()))?;
-        let decoder = Some(IpcDecoder::new(limits));
+        let decoder = Some(IpcDecoder::new(limits.open_ended()));
         Ok((descriptor, Self { messages, first: Some(first), decoder }))
     }
 

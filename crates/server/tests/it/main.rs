@@ -3,6 +3,7 @@
 #![allow(clippy::panic, reason = "a helper that fails its test says why")]
 
 mod drain;
+mod exchange;
 mod hostile;
 mod open_ended;
 mod served;

@@ -14,11 +14,6 @@ use bytes::Bytes;
 use super::{super::unwinding::caught, IpcLimits, check};
 use crate::{Error, Result};
 
-/// Delta dictionaries of one stream: each copies what came before it.
-const DELTAS: usize = 64;
-/// Dictionary messages of one stream.
-const DICTIONARIES: usize = 65_536;
-
 /// Decodes messages one by one, as Flight carries them: a schema first, then dictionaries and batches.
 pub struct IpcDecoder {
     limits: IpcLimits,
@@ -97,11 +92,11 @@ impl IpcDecoder {
     ) -> Result<()> {
         self.dictionary_messages += 1;
         self.deltas += usize::from(dictionary.isDelta());
-        if self.dictionary_messages > DICTIONARIES {
-            return Err(too_many("dictionaries of an arrow stream", DICTIONARIES));
+        if self.dictionary_messages > self.limits.dictionaries {
+            return Err(too_many("dictionaries of an arrow stream", self.limits.dictionaries));
         }
-        if self.deltas > DELTAS {
-            return Err(too_many("delta dictionaries of an arrow stream", DELTAS));
+        if self.deltas > self.limits.deltas {
+            return Err(too_many("delta dictionaries of an arrow stream", self.limits.deltas));
         }
         let batch = dictionary.data().ok_or_else(|| lacks("dictionary"))?;
         check::record_batch(batch, &body, &self.limits)?;

@@ -16,6 +16,11 @@ pub use stream::{decode_ipc_stream, encode_ipc};
 
 pub(super) use stream::{MessageFrame, PREFIX, cut_short};
 
+/// Dictionary messages of what has an end.
+const DICTIONARIES: usize = 65_536;
+/// Delta dictionaries of what has an end.
+const DELTAS: usize = 64;
+
 /// Bounds of what one decoder takes.
 #[derive(Debug, Clone, Copy)]
 pub struct IpcLimits {
@@ -27,6 +32,10 @@ pub struct IpcLimits {
     pub fields: usize,
     /// Record batches of one stream.
     pub batches: usize,
+    /// Dictionary messages of one stream.
+    pub dictionaries: usize,
+    /// Delta dictionaries of one stream: each copies what came before it.
+    pub deltas: usize,
 }
 
 impl IpcLimits {
@@ -36,6 +45,8 @@ impl IpcLimits {
         bytes: 4 * lineate_types::limits::MESSAGE_BYTES,
         fields: 4 * lineate_types::limits::FEATURES_PER_VIEW,
         batches: lineate_types::limits::BATCH_ROWS,
+        dictionaries: DICTIONARIES,
+        deltas: DELTAS,
     };
     /// For messages of files, which are not held in a log.
     pub const FILE: Self = Self {
@@ -43,5 +54,14 @@ impl IpcLimits {
         bytes: lineate_types::limits::INTAKE_MESSAGE_BYTES,
         fields: 4 * lineate_types::limits::FEATURES_PER_VIEW,
         batches: u32::MAX as usize,
+        dictionaries: DICTIONARIES,
+        deltas: DELTAS,
     };
+
+    /// The same for a stream that may go on for ever, such as one of Flight: every message has its bounds, and so has
+    /// what is held between them, but not their number.
+    #[must_use]
+    pub const fn open_ended(self) -> Self {
+        Self { batches: usize::MAX, dictionaries: usize::MAX, deltas: usize::MAX, ..self }
+    }
 }

@@ -8,11 +8,14 @@ use arrow::{
         StructArray,
     },
     datatypes::{Field, Int32Type, Int64Type, Schema},
-    ipc::writer::{IpcWriteOptions, StreamWriter},
+    ipc::writer::{
+        DictionaryHandling, DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions,
+        StreamWriter,
+    },
 };
 use bytes::Bytes;
 use expect_test::expect;
-use lineate_segment::intake::{ForeignFile, Intake, IpcLimits, decode_ipc_stream, encode_ipc};
+use lineate_segment::intake::{ForeignFile, Intake, IpcDecoder, IpcLimits, decode_ipc_stream, encode_ipc};
 use proptest::prelude::*;
 
 use super::{foreign, table, weather};
@@ -185,4 +188,58 @@ proptest! {
             }
         }
     }
+}
+
+/// The messages of a stream whose dictionary grows by one value with each batch: header and body.
+fn growing(batches: usize) -> Vec<(Vec<u8>, Bytes)> {
+    let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
+    let values: Vec<String> = (0..batches).map(|value| format!("value {value}")).collect();
+    let batch = |known: usize| {
+        let keys = arrow::array::Int32Array::from(vec![known as i32 - 1]);
+        let values = StringArray::from_iter_values(values.iter().take(known));
+        let column = DictionaryArray::try_new(keys, Arc::new(values)).expect("a dictionary");
+        table(vec![("di", Arc::new(column))])
+    };
+    let (generator, mut tracker) = (IpcDataGenerator::default(), DictionaryTracker::new(false));
+    let schema =
+        generator.schema_to_bytes_with_dictionary_tracker(batch(1).schema_ref(), &mut tracker, &options);
+    let mut messages = vec![(schema.ipc_message, Bytes::new())];
+    for known in 1..=batches {
+        let mut context = IpcWriteContext::default();
+        let (dictionaries, rows) =
+            generator.encode(&batch(known), &mut tracker, &options, &mut context).expect("encoded");
+        let encoded = dictionaries.into_iter().chain([rows]);
+        messages.extend(encoded.map(|message| (message.ipc_message, message.arrow_data.into())));
+    }
+    messages
+}
+
+#[test]
+fn a_stream_without_an_end_has_bounded_messages_and_any_number_of_them() {
+    let mut decoder = IpcDecoder::new(IpcLimits::PUSH.open_ended());
+    let mut rows = 0;
+    let messages = growing(100);
+    for (header, body) in &messages {
+        rows += decoder.message(header, body.clone()).expect("decoded").map_or(0, |batch| batch.num_rows());
+    }
+    // One schema, then a dictionary or a delta before each batch.
+    assert_eq!((rows, messages.len()), (100, 201));
+    let (header, body) = messages.last().expect("a batch");
+    for _ in 0..=lineate_types::limits::BATCH_ROWS {
+        assert!(decoder.message(header, body.clone()).expect("decoded").is_some());
+    }
+    let (header, body) = &messages[1];
+    for _ in 0..=lineate_types::limits::BATCH_ROWS {
+        assert!(decoder.message(header, body.clone()).expect("decoded").is_none());
+    }
+}
+
+#[test]
+fn what_is_held_of_dictionaries_is_bounded_however_they_came() {
+    let limits = IpcLimits { bytes: 1024, ..IpcLimits::PUSH };
+    let mut decoder = IpcDecoder::new(limits.open_ended());
+    let refused =
+        growing(2_000).iter().find_map(|(header, body)| decoder.message(header, body.clone()).err());
+    expect!["bytes of the dictionaries of an arrow stream: 1025 is more than the 1024 allowed"]
+        .assert_eq(&refused.expect("too many bytes").to_string());
 }
