@@ -24,6 +24,7 @@ mod disk_use;
 mod erasure;
 mod error;
 mod ingest;
+mod ledger_entries;
 mod load_report;
 mod log_space;
 mod maintenance;

@@ -8,10 +8,7 @@ use lineate_ledger::{
     graph::{Direction, Walk},
     render::Unsealed,
 };
-use lineate_state::{
-    meta::MetaMachine,
-    shard::{History, RunKey, StreamRun},
-};
+use lineate_state::shard::{History, RunKey, StreamRun};
 use lineate_types::{Hash, HistoryId, ShardId, TimestampUs, ViewId};
 
 use crate::Node;
@@ -88,18 +85,27 @@ impl UnsealedRuns {
     ///
     /// These are the views that a walk down passes, and the one that a walk up begins at. A walk up from anything
     /// else, such as a training set, tells what that was made from, and later rows had no part in it.
-    pub fn beside(&self, meta: &MetaMachine, walk: &Walk) -> BTreeMap<Hash, Unsealed> {
-        let ledger = meta.ledger();
-        let recorded =
-            |run: &RunKey, shard: ShardId| meta.seal_record(shard.0, run.history, run.run.0).is_some();
-        let unrecorded =
-            self.0.iter().filter(|(run, _, rows)| !recorded(run, rows.shard)).map(|(_, views, rows)| {
-                (views.iter().filter_map(|view| meta.view_record(*view)).collect(), *rows)
-            });
-        let prefix = usize::try_from(walk.size).unwrap_or(usize::MAX);
-        let beyond = ledger.entries().get(prefix..).unwrap_or_default();
-        let recorded_later = beyond.iter().filter_map(|entry| match ledger.record(&entry.record) {
-            Some(Record::Seal(seal)) => {
+    pub fn beside(&self, node: &Node, walk: &Walk) -> BTreeMap<Hash, Unsealed> {
+        let asked: BTreeSet<Hash> = match walk.direction {
+            Direction::Down => walk.nodes.iter().map(|found| found.node.id).collect(),
+            Direction::Up => {
+                walk.nodes.iter().map(|found| found.node.id).filter(|id| *id == walk.start).collect()
+            }
+        };
+        if asked.is_empty() {
+            return BTreeMap::new();
+        }
+        // Whatever is recorded from here on counts as not recorded.
+        let end = node.meta().read().ledger().size();
+        let unrecorded = self.0.iter().filter_map(|(run, views, rows)| {
+            let meta = node.meta().read();
+            let seal = meta.seal_record(rows.shard.0, run.history, run.run.0);
+            let entry = seal.and_then(|seal| meta.ledger().entry(&seal));
+            let views = || views.iter().filter_map(|view| meta.view_record(*view)).collect();
+            entry.is_none_or(|entry| entry.seq >= end).then(|| (views(), *rows))
+        });
+        let recorded_later = node.ledger_entries(walk.size..end).filter_map(|found| match found.record {
+            Record::Seal(seal) => {
                 let rows = Rows {
                     shard: seal.shard,
                     rows: seal.rows,
@@ -107,17 +113,11 @@ impl UnsealedRuns {
                     last_commit: seal.last_commit,
                     is_share: false,
                 };
-                let earlier = seal.earlier_views.iter().flatten().copied();
+                let earlier = seal.earlier_views.into_iter().flatten();
                 Some(([seal.view].into_iter().chain(earlier).collect(), rows))
             }
             _ => None,
         });
-        let asked: BTreeSet<Hash> = match walk.direction {
-            Direction::Down => walk.nodes.iter().map(|found| found.node.id).collect(),
-            Direction::Up => {
-                walk.nodes.iter().map(|found| found.node.id).filter(|id| *id == walk.start).collect()
-            }
-        };
         let until = walk.at.unwrap_or(TimestampUs::MAX);
         let mut of_view: BTreeMap<Hash, Vec<Rows>> = BTreeMap::new();
         for (views, rows) in unrecorded.chain(recorded_later) {

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use lineate_ledger::{Entry, Record, Sealed, record::Kind};
+use lineate_ledger::{
+    Sealed,
+    merkle::{Frontier, TreeHash},
+};
 use lineate_state::meta::DatasetState;
 use lineate_types::{Name, VersionedName};
 
 use crate::{
-    Error, Node, Opened, Result,
+    Caller, Error, Node, Opened, Result,
     api::{OnProgress, Progress, StoreCheck},
+    ledger_entries::LedgerEntry,
 };
 
 impl Node {
@@ -35,73 +39,70 @@ impl Node {
         })
     }
 
-    /// Hashes everything again and compares it with what names it. Faults are collected, not returned as
-    /// errors.
+    /// Hashes everything again and compares it with what names it: the ledger as it is now, whatever is added
+    /// meanwhile. Faults are collected, not returned as errors.
     ///
     /// # Errors
-    /// The store cannot be read at all.
+    /// The store cannot be read at all, or the node stops.
     pub async fn verify_store(&self, progress: OnProgress) -> Result<StoreCheck> {
-        let mut check = StoreCheck::default();
-        {
-            let meta = self.meta().read();
-            let ledger = meta.ledger();
-            check.entries = ledger.size();
-            check.root = ledger.tree().root();
-            let leaves: Vec<Vec<u8>> = ledger.entries().iter().map(Entry::encode).collect();
-            let mut rebuilt = lineate_ledger::MerkleLog::new();
-            for leaf in &leaves {
-                rebuilt.append(leaf);
-            }
-            if rebuilt.root() != ledger.tree().root() {
-                check.faults.push("the ledger's tree does not follow from its entries".into());
-            }
-            for (entry, record) in ledger.entries().iter().zip(ledger.records()) {
-                if record.id() != entry.record {
-                    check.faults.push(format!("record {}: it hashes to {}", entry.record, record.id()));
-                }
-            }
-            for entry in ledger.entries_of(Kind::Dataset) {
-                if !meta.datasets().any(|dataset| dataset.record == entry.record) {
-                    check.faults.push(format!("training set {} is recorded and not kept", entry.record));
-                }
-            }
-        }
-        let (node, progressed) = (self.clone(), progress.clone());
-        let mut check =
-            tokio::task::spawn_blocking(move || node.verify_sealed_texts(check, &progressed)).await?;
-        let named: Vec<_> = self.named_blobs().into_iter().collect();
         let node = self.clone();
-        tokio::task::spawn_blocking(move || {
-            for (done, hash) in named.iter().enumerate() {
-                progress(Progress {
-                    phase: "hash blobs",
-                    done: done as u64,
-                    total: Some(named.len() as u64),
-                    unit: "files",
-                });
-                match node.blobs().verify(hash) {
-                    Ok(info) => check.bytes += info.bytes,
-                    // It may have been compacted away meanwhile, and removed.
-                    Err(_) if !node.named_blobs().contains(hash) => continue,
-                    Err(error) => check.faults.push(error.to_string()),
-                }
-                check.blobs += 1;
-            }
+        let verify = move |caller: Caller| {
+            let (mut check, committed) = node.verify_ledger(&caller, &progress)?;
+            node.verify_sealed_texts(&mut check, committed, &caller, &progress)?;
+            node.verify_blobs(&mut check, &caller, &progress)?;
             Ok(check)
-        })
-        .await?
+        };
+        self.work(|caller| async move { tokio::task::spawn_blocking(move || verify(caller)).await? }).await
+    }
+
+    /// Hashes the entries and records of the ledger, and gives the texts that they commit to.
+    fn verify_ledger(
+        &self,
+        caller: &Caller,
+        progress: &OnProgress,
+    ) -> Result<(StoreCheck, BTreeSet<Sealed>)> {
+        let (entries, root) = {
+            let meta = self.meta().read();
+            (meta.ledger().size(), meta.ledger().tree().root())
+        };
+        let (mut tree, mut committed) = (Frontier::default(), BTreeSet::new());
+        let (mut other_hash, mut not_kept) = (Vec::new(), Vec::new());
+        for (done, found) in (0..entries).zip(self.ledger_entries(0..entries)) {
+            if done.is_multiple_of(REPORTED) {
+                caller.check()?;
+                let phase = "hashing ledger entries";
+                progress(Progress { phase, done, total: Some(entries), unit: "entries" });
+            }
+            let LedgerEntry { entry, record, is_kept } = found;
+            tree.append(TreeHash::leaf(&entry.encode()));
+            let actual = record.id();
+            if actual != entry.record {
+                other_hash.push(format!("record {}: it hashes to {actual}", entry.record));
+            }
+            if !is_kept {
+                not_kept.push(format!("training set {} is recorded and not kept", entry.record));
+            }
+            committed.extend(record.sealed());
+        }
+        let follows = tree.size() == entries && tree.root() == root;
+        let unlike = (!follows).then(|| "the ledger's tree does not follow from its entries".to_owned());
+        let faults = unlike.into_iter().chain(other_hash).chain(not_kept).collect();
+        Ok((StoreCheck { entries, root, faults, ..StoreCheck::default() }, committed))
     }
 
     /// Opens every text that a record commits to. One that is damaged is a fault; one that was erased is none, and
     /// no proof depends on either.
-    fn verify_sealed_texts(&self, mut check: StoreCheck, progress: &OnProgress) -> StoreCheck {
-        let committed: BTreeSet<Sealed> = {
-            let meta = self.meta().read();
-            meta.ledger().records().flat_map(Record::sealed).collect()
-        };
+    fn verify_sealed_texts(
+        &self,
+        check: &mut StoreCheck,
+        committed: BTreeSet<Sealed>,
+        caller: &Caller,
+        progress: &OnProgress,
+    ) -> Result<()> {
         let total = Some(committed.len() as u64);
-        for (done, commitment) in (0..).zip(committed) {
-            if done % TEXTS_REPORTED == 0 {
+        for (done, commitment) in (0_u64..).zip(committed) {
+            if done.is_multiple_of(REPORTED) {
+                caller.check()?;
                 progress(Progress { phase: "opening sealed texts", done, total, unit: "texts" });
             }
             match self.sealed_texts().open(commitment) {
@@ -110,9 +111,26 @@ impl Node {
                 Err(error) => check.faults.push(format!("sealed text {commitment}: {error}")),
             }
         }
-        check
+        Ok(())
+    }
+
+    fn verify_blobs(&self, check: &mut StoreCheck, caller: &Caller, progress: &OnProgress) -> Result<()> {
+        let named = self.named_blobs();
+        let total = Some(named.len() as u64);
+        for (done, hash) in (0..).zip(&named) {
+            caller.check()?;
+            progress(Progress { phase: "hash blobs", done, total, unit: "files" });
+            match self.blobs().verify(hash) {
+                Ok(info) => check.bytes += info.bytes,
+                // It may have been compacted away meanwhile, and removed.
+                Err(_) if !self.named_blobs().contains(hash) => continue,
+                Err(error) => check.faults.push(error.to_string()),
+            }
+            check.blobs += 1;
+        }
+        Ok(())
     }
 }
 
-/// How many sealed texts are opened between two reports of progress.
-const TEXTS_REPORTED: u64 = 1_024;
+/// How many entries are hashed, or sealed texts opened, between two reports of progress.
+const REPORTED: u64 = 1_024;

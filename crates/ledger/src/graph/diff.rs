@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use lineate_types::{Hash, NodeRef, limits};
+use lineate_types::{Hash, Name, NodeRef, limits};
 
-use super::{At, Direction, Graph, Node, Place, Slot};
+use super::{ArcPlace, Direction, Graph, Node, Slot};
 use crate::{Error, Result, record::Kind};
 
 /// The difference between two ancestries. Agents have no part in it.
@@ -34,10 +34,27 @@ type Sides = u8;
 const A: Sides = 1;
 const B: Sides = 2;
 const BOTH: Sides = A | B;
+/// Beside them: a node of one side alone came from it directly.
+const MET: Sides = 4;
+
+/// A comparison under way. It holds no graph: whoever shares one looks at it for a little of the comparison at a time,
+/// and what is added in between changes nothing.
+#[derive(Debug, Clone)]
+pub struct Diffing {
+    a: Node,
+    b: Node,
+    painting: Painting,
+    /// What is being looked at: the next of its edges, and its sides.
+    open: Option<(ArcPlace, Sides)>,
+    /// Whether all are marked; then those of the answer are read.
+    is_painted: bool,
+    /// What was read, newest first.
+    read: Vec<(Sides, Node)>,
+}
 
 /// Marks nodes with their sides, newest first. Edges go to older nodes only, so a node that is taken is never
 /// marked again.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Painting {
     sides: BTreeMap<Slot, Sides>,
     /// What is marked and not taken.
@@ -47,11 +64,12 @@ struct Painting {
 }
 
 impl Painting {
-    fn mark(&mut self, slot: Slot, side: Sides) {
+    /// Marks a node as one that a node of these sides came from.
+    fn mark(&mut self, slot: Slot, sides: Sides) {
         let known = self.sides.entry(slot).or_default();
-        let before = *known;
-        *known |= side;
-        let after = *known;
+        let before = *known & BOTH;
+        *known |= sides;
+        let after = *known & BOTH;
         if before == 0 {
             self.queue.push(slot);
         }
@@ -62,13 +80,17 @@ impl Painting {
         }
     }
 
+    /// The next node, while there are any of one side.
     fn take(&mut self) -> Option<(Slot, Sides)> {
+        if self.one_sided == 0 {
+            return None;
+        }
         let slot = self.queue.pop()?;
-        let side = self.sides.get(&slot).copied().unwrap_or_default();
-        if side != BOTH {
+        let sides = self.sides.get(&slot).copied().unwrap_or_default() & BOTH;
+        if sides != BOTH {
             self.one_sided -= 1;
         }
-        Some((slot, side))
+        Some((slot, sides))
     }
 }
 
@@ -78,90 +100,125 @@ impl Graph {
     /// # Errors
     /// [`Error::UnknownNode`]; [`Error::TooLarge`] beyond [`limits::DIFF_NODES`].
     pub fn diff(&self, a: Hash, b: Hash) -> Result<Diff> {
-        let sides = self.sides(self.slot_of(a)?, self.slot_of(b)?)?;
-        let on = |wanted: Sides| {
-            let newest_first = sides.iter().rev();
-            newest_first.filter(move |(_, side)| **side == wanted).map(|(slot, _)| *slot)
+        let mut diffing = Diffing::begin(self, a, b)?;
+        diffing.advance(self, usize::MAX)?;
+        Ok(diffing.finish())
+    }
+}
+
+impl Diffing {
+    /// Begins to compare what two nodes came from, themselves included.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNode`].
+    pub fn begin(graph: &Graph, a: Hash, b: Hash) -> Result<Self> {
+        let find = |id: Hash| {
+            let found = graph.by_id.get(&id).and_then(|slot| Some((*slot, &graph.at_slot(*slot)?.node)));
+            found.ok_or_else(|| Error::UnknownNode { node: NodeRef::Id(id), hint: String::new() })
         };
-        let (mut only_a, mut only_b): (Vec<Slot>, Vec<Slot>) = (on(A).collect(), on(B).collect());
-        let meets: BTreeSet<Slot> = only_a
-            .iter()
-            .chain(&only_b)
-            .flat_map(|slot| self.ancestors(*slot))
-            .filter(|slot| sides.get(slot) == Some(&BOTH))
-            .collect();
-        let changed = self.pairs(&mut only_a, &mut only_b);
-        let nodes = |slots: &mut dyn Iterator<Item = Slot>| -> Vec<Node> {
-            slots.filter_map(|slot| self.at_slot(slot)).map(|place| place.node.clone()).collect()
-        };
-        let node = |id: Hash| self.resolve(&NodeRef::Id(id), None, At::Newest).cloned();
-        Ok(Diff {
-            a: node(a)?,
-            b: node(b)?,
-            changed: changed
-                .into_iter()
-                .filter_map(|(left, right)| Some((self.at_slot(left)?, self.at_slot(right)?)))
-                .map(|(left, right)| (left.node.clone(), right.node.clone()))
-                .collect(),
-            only_a: nodes(&mut only_a.into_iter()),
-            only_b: nodes(&mut only_b.into_iter()),
-            shared: if a == b { vec![node(a)?] } else { nodes(&mut meets.into_iter().rev()) },
-        })
+        let ((slot_a, a), (slot_b, b)) = (find(a)?, find(b)?);
+        let mut painting = Painting::default();
+        painting.mark(slot_a, A);
+        painting.mark(slot_b, B);
+        if slot_a == slot_b {
+            painting.mark(slot_a, MET);
+        }
+        Ok(Self { a: a.clone(), b: b.clone(), painting, open: None, is_painted: false, read: Vec::new() })
     }
 
-    /// The sides of every node visited: all that belong to one side, and the shared ones among and next to
-    /// them.
-    fn sides(&self, a: Slot, b: Slot) -> Result<BTreeMap<Slot, Sides>> {
-        let mut painting = Painting::default();
-        painting.mark(a, A);
-        painting.mark(b, B);
-        while painting.one_sided > 0 {
-            let Some((slot, side)) = painting.take() else { break };
-            for ancestor in self.ancestors(slot) {
-                painting.mark(ancestor, side);
-            }
-            let actual = painting.sides.len();
-            if actual > limits::DIFF_NODES {
-                let limit = limits::DIFF_NODES;
-                return Err(Error::TooLarge { what: "difference", unit: "nodes", actual, limit });
+    /// Looks at about `most` edges and nodes of the graph that the comparison began in, or of one that has grown
+    /// since. True once it is over.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond [`limits::DIFF_NODES`].
+    pub fn advance(&mut self, graph: &Graph, most: usize) -> Result<bool> {
+        for _ in 0..most {
+            if !self.is_painted {
+                self.paint(graph)?;
+            } else if !self.read_newest(graph) {
+                return Ok(true);
             }
         }
-        Ok(painting.sides)
+        Ok(false)
     }
 
-    fn slot_of(&self, id: Hash) -> Result<Slot> {
-        let unknown = || Error::UnknownNode { node: NodeRef::Id(id), hint: String::new() };
-        self.by_id.get(&id).copied().ok_or_else(unknown)
+    /// Reads the newest node that is left, if it is one of the answer: of one side, or shared and next to such a one.
+    fn read_newest(&mut self, graph: &Graph) -> bool {
+        let Some((slot, sides)) = self.painting.sides.pop_last() else { return false };
+        if sides & BOTH != BOTH || sides & MET != 0 {
+            self.read.extend(graph.at_slot(slot).map(|place| (sides & BOTH, place.node.clone())));
+        }
+        true
     }
 
-    fn ancestors(&self, slot: Slot) -> impl Iterator<Item = Slot> {
-        let arcs = self.arcs_of(slot, Direction::Up, self.size());
-        arcs.filter(|(role, _)| role.is_ancestry()).map(|(_, far)| far)
-    }
-
-    /// Takes the newest node of each name that both sides have from both.
-    fn pairs(&self, only_a: &mut Vec<Slot>, only_b: &mut Vec<Slot>) -> Vec<(Slot, Slot)> {
-        let newest = |slots: &[Slot]| {
-            let mut newest = BTreeMap::new();
-            for slot in slots {
-                let Some(Place { node, .. }) = self.at_slot(*slot) else { continue };
-                // A load or an evaluation is a fact of its own, not a version of another.
-                if matches!(node.kind, Some(Kind::Load | Kind::Evaluation)) {
-                    continue;
-                }
-                if let (Some(kind), Some(project), Some(name)) = (node.kind, &node.project, &node.name) {
-                    newest.entry((kind, project, name)).or_insert(*slot);
-                }
+    /// Follows one edge.
+    fn paint(&mut self, graph: &Graph) -> Result<()> {
+        let Some((place, sides)) = self.open.take() else {
+            match self.painting.take() {
+                Some((slot, sides)) => self.open = Some((graph.first_arc(slot, Direction::Up), sides)),
+                None => self.is_painted = true,
             }
-            newest
+            return Ok(());
         };
-        let (in_a, in_b) = (newest(only_a), newest(only_b));
-        let mut pairs: Vec<(Slot, Slot)> =
-            in_a.iter().filter_map(|(name, left)| Some((*left, *in_b.get(name)?))).collect();
-        pairs.sort_by(|left, right| right.cmp(left));
-        let (left, right): (BTreeSet<Slot>, BTreeSet<Slot>) = pairs.iter().copied().unzip();
-        only_a.retain(|slot| !left.contains(slot));
-        only_b.retain(|slot| !right.contains(slot));
-        pairs
+        // What a node names is older than it: its edges are the same at any later size.
+        let Some((role, ancestor, after)) = graph.arc_at(place, graph.size()) else { return Ok(()) };
+        self.open = Some((after, sides));
+        if role.is_ancestry() {
+            self.painting.mark(ancestor, if sides == BOTH { sides } else { sides | MET });
+        }
+        let (actual, limit) = (self.painting.sides.len(), limits::DIFF_NODES);
+        if actual > limit {
+            return Err(Error::TooLarge { what: "difference", unit: "nodes", actual, limit });
+        }
+        Ok(())
     }
+
+    /// The difference, once [`Diffing::advance`] said that it is over.
+    pub fn finish(self) -> Diff {
+        let (mut only_a, mut only_b, mut shared) = (Vec::new(), Vec::new(), Vec::new());
+        for (sides, node) in self.read {
+            match sides {
+                A => only_a.push(node),
+                B => only_b.push(node),
+                _ => shared.push(node),
+            }
+        }
+        let changed = take_pairs(&mut only_a, &mut only_b);
+        Diff { a: self.a, b: self.b, changed, only_a, only_b, shared }
+    }
+}
+
+/// Takes the newest node of each name that both sides have from both; each is sorted newest first.
+fn take_pairs(only_a: &mut Vec<Node>, only_b: &mut Vec<Node>) -> Vec<(Node, Node)> {
+    let (in_a, in_b) = (newest(only_a), newest(only_b));
+    let mut pairs: Vec<(usize, usize)> =
+        in_a.iter().filter_map(|(name, left)| Some((*left, *in_b.get(name)?))).collect();
+    pairs.sort_unstable();
+    let (left, right): (BTreeSet<usize>, BTreeSet<usize>) = pairs.iter().copied().unzip();
+    let (mut left, mut right) = (take_at(only_a, &left), take_at(only_b, &right));
+    let paired = pairs.iter().filter_map(|(in_a, in_b)| Some((left.remove(in_a)?, right.remove(in_b)?)));
+    paired.collect()
+}
+
+/// Where the newest node of each name is.
+fn newest(nodes: &[Node]) -> BTreeMap<(Kind, &Name, &Name), usize> {
+    let mut newest = BTreeMap::new();
+    for (place, node) in nodes.iter().enumerate() {
+        // A load or an evaluation is a fact of its own, not a version of another.
+        if matches!(node.kind, Some(Kind::Load | Kind::Evaluation)) {
+            continue;
+        }
+        if let (Some(kind), Some(project), Some(name)) = (node.kind, &node.project, &node.name) {
+            newest.entry((kind, project, name)).or_insert(place);
+        }
+    }
+    newest
+}
+
+/// Takes the nodes at some places.
+fn take_at(nodes: &mut Vec<Node>, places: &BTreeSet<usize>) -> BTreeMap<usize, Node> {
+    let (taken, left): (Vec<_>, Vec<_>) =
+        std::mem::take(nodes).into_iter().enumerate().partition(|(place, _)| places.contains(place));
+    *nodes = left.into_iter().map(|(_, node)| node).collect();
+    taken.into_iter().collect()
 }

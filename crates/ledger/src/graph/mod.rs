@@ -16,10 +16,10 @@ mod resolve;
 mod walk;
 
 pub use at::At;
-pub use diff::Diff;
+pub use diff::{Diff, Diffing};
 pub use node::Node;
 pub(crate) use node::grouped;
-pub use walk::{Cursor, Direction, Trace, Walk, WalkEdge, WalkNode};
+pub use walk::{Cursor, Direction, Trace, Walk, WalkEdge, WalkNode, Walking};
 
 use std::collections::BTreeMap;
 
@@ -71,6 +71,13 @@ struct Arc {
     to: Slot,
     next_down: u32,
     role: Role,
+}
+
+/// The place of an edge among those of one node. It stays what it is when records are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ArcPlace {
+    Up { next: u32, end: u32 },
+    Down { next: u32 },
 }
 
 impl Graph {
@@ -190,19 +197,35 @@ impl Graph {
 
     /// The edges of a slot among the first `size` entries, with their far ends.
     fn arcs_of(&self, slot: Slot, direction: Direction, size: u64) -> impl Iterator<Item = (Role, Slot)> {
-        let place = self.at_slot(slot);
-        let (up, down) = match (place, direction) {
-            (Some(place), Direction::Up) => {
-                (self.arcs.get(place.first_up as usize..place.end_up as usize), None)
+        let mut place = self.first_arc(slot, direction);
+        std::iter::from_fn(move || {
+            let (role, far, next) = self.arc_at(place, size)?;
+            place = next;
+            Some((role, far))
+        })
+    }
+
+    /// Where the edges of a slot begin.
+    fn first_arc(&self, slot: Slot, direction: Direction) -> ArcPlace {
+        match (self.at_slot(slot), direction) {
+            (Some(place), Direction::Up) => ArcPlace::Up { next: place.first_up, end: place.end_up },
+            (Some(place), Direction::Down) => ArcPlace::Down { next: place.first_down },
+            (None, _) => ArcPlace::Down { next: NONE },
+        }
+    }
+
+    /// The edge at a place, if it is among the first `size` entries: its role, its far end, and the place after it.
+    fn arc_at(&self, place: ArcPlace, size: u64) -> Option<(Role, Slot, ArcPlace)> {
+        match place {
+            ArcPlace::Up { next, end } => {
+                let arc = self.arc(next).filter(|_| next < end)?;
+                Some((arc.role, arc.to, ArcPlace::Up { next: next + 1, end }))
             }
-            (Some(place), Direction::Down) => (None, self.arc(place.first_down)),
-            (None, _) => (None, None),
-        };
-        let earlier = up.unwrap_or_default().iter().map(|arc| (arc.role, arc.to));
-        let later = std::iter::successors(down, |arc| self.arc(arc.next_down))
-            .take_while(move |arc| self.is_within(arc.from, size))
-            .map(|arc| (arc.role, arc.from));
-        earlier.chain(later)
+            ArcPlace::Down { next } => {
+                let arc = self.arc(next).filter(|arc| self.is_within(arc.from, size))?;
+                Some((arc.role, arc.from, ArcPlace::Down { next: arc.next_down }))
+            }
+        }
     }
 
     fn is_within(&self, slot: Slot, size: u64) -> bool {

@@ -2,14 +2,14 @@
 //!
 //! Breadth first, each node once, at a fixed prefix of the log. A walk that is longer than a page ends with a
 //! cursor that pins prefix and place, so that the pages together are the one whole answer, whatever is added
-//! in between. A page costs what the pages up to it visit.
+//! in between. A page costs what the pages up to it visit, unless the [`Walking`] that gave them goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use lineate_types::{Hash, NodeRef, TimestampUs, limits};
 use minicbor::{Decode, Encode};
 
-use super::{At, Graph, Node, Slot};
+use super::{ArcPlace, At, Graph, Node, Slot};
 use crate::{
     Error, Result,
     canonical::{self, Form, Version, words},
@@ -174,14 +174,9 @@ impl Graph {
     /// # Errors
     /// [`Error::UnknownNode`] if the start is not in the graph at the point asked for.
     pub fn walk(&self, start: Hash, trace: &Trace) -> Result<Walk> {
-        let Trace { direction, depth, agents, .. } = *trace;
-        let size = self.size_at(trace.at);
-        let at = match trace.at {
-            At::Time(time) => Some(time),
-            At::Newest | At::Size(_) => None,
-        };
-        let cursor = Cursor { version: Version, start, direction, depth, size, agents, steps: 0, at };
-        self.resume(&cursor, trace.limit)
+        let mut walking = Walking::begin(self, start, trace)?;
+        walking.advance(self, usize::MAX);
+        Ok(walking.page())
     }
 
     /// The next page of a walk, of at most `limit` nodes.
@@ -190,89 +185,144 @@ impl Graph {
     /// [`Error::UnknownNode`]; [`Error::Behind`] if this graph has not seen all the entries that the walk
     /// is computed over.
     pub fn resume(&self, cursor: &Cursor, limit: usize) -> Result<Walk> {
-        if cursor.size > self.size() {
-            return Err(Error::Behind { size: cursor.size, actual: self.size() });
-        }
-        let start = self.start(&NodeRef::Id(cursor.start), None, At::Size(cursor.size))?;
-        let mut page = Page::new(self, cursor, limit.clamp(1, limits::TRACE_NODES));
-        let complete = page.fill(start);
-        let Page { nodes, edges, step, cut, .. } = page;
-        Ok(Walk {
-            start,
-            direction: cursor.direction,
-            size: cursor.size,
-            at: cursor.at,
-            nodes,
-            edges,
-            cut,
-            cursor: if complete { None } else { Some(Cursor { steps: step, ..cursor.clone() }) },
-        })
+        let mut walking = Walking::resume(self, cursor, limit)?;
+        walking.advance(self, usize::MAX);
+        Ok(walking.page())
     }
 }
 
-/// A walk replayed up to its cursor, then kept from there to the end of the page.
-struct Page<'a> {
-    graph: &'a Graph,
-    cursor: &'a Cursor,
+/// A walk under way. It holds no graph: whoever shares one looks at it for a little of the walk at a time, and what is
+/// added in between changes nothing.
+#[derive(Debug, Clone)]
+pub struct Walking {
+    /// The question, and the step that the page begins at: earlier ones are replayed and not kept.
+    cursor: Cursor,
     limit: usize,
     step: u64,
+    starts: VecDeque<Slot>,
     /// What was found, in order: also the queue of what is to be expanded.
     found: Vec<(Slot, u32)>,
     visited: BTreeSet<Slot>,
+    /// What of `found` is expanded next, and its edge that is followed next, once it was begun.
+    next: usize,
+    arc: Option<ArcPlace>,
     nodes: Vec<WalkNode>,
     edges: Vec<WalkEdge>,
     cut: bool,
+    is_over: bool,
 }
 
-impl<'a> Page<'a> {
-    fn new(graph: &'a Graph, cursor: &'a Cursor, limit: usize) -> Self {
-        let visited = BTreeSet::new();
-        Self {
-            graph,
-            cursor,
-            limit,
+/// What came of one step.
+enum Step {
+    Done,
+    PageFull,
+    Over,
+}
+
+impl Walking {
+    /// Begins a walk.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNode`] if the start is not in the graph at the point asked for.
+    pub fn begin(graph: &Graph, start: Hash, trace: &Trace) -> Result<Self> {
+        let Trace { direction, depth, agents, .. } = *trace;
+        let size = graph.size_at(trace.at);
+        let at = match trace.at {
+            At::Time(time) => Some(time),
+            At::Newest | At::Size(_) => None,
+        };
+        let cursor = Cursor { version: Version, start, direction, depth, size, agents, steps: 0, at };
+        Self::resume(graph, &cursor, trace.limit)
+    }
+
+    /// Begins the page at a cursor, of at most `limit` nodes.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNode`]; [`Error::Behind`] if the graph has not seen all the entries that the walk is
+    /// computed over.
+    pub fn resume(graph: &Graph, cursor: &Cursor, limit: usize) -> Result<Self> {
+        if cursor.size > graph.size() {
+            return Err(Error::Behind { size: cursor.size, actual: graph.size() });
+        }
+        let start = graph.start(&NodeRef::Id(cursor.start), None, At::Size(cursor.size))?;
+        Ok(Self {
+            cursor: cursor.clone(),
+            limit: limit.clamp(1, limits::TRACE_NODES),
             step: 0,
+            starts: graph.starts(start, cursor.size).into(),
             found: vec![],
-            visited,
+            visited: BTreeSet::new(),
+            next: 0,
+            arc: None,
             nodes: vec![],
             edges: vec![],
             cut: false,
+            is_over: false,
+        })
+    }
+
+    /// Looks at about `most` edges of the graph that the walk began in, or of one that has grown since. True once the
+    /// page is full or all was visited.
+    pub fn advance(&mut self, graph: &Graph, most: usize) -> bool {
+        for _ in 0..most {
+            match self.step(graph) {
+                Step::Done => {}
+                Step::PageFull => return true,
+                Step::Over => {
+                    self.is_over = true;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// What was found since the page before, as a page. The walk can go on with the next.
+    pub fn page(&mut self) -> Walk {
+        self.cursor.steps = self.step.max(self.cursor.steps);
+        Walk {
+            start: self.cursor.start,
+            direction: self.cursor.direction,
+            size: self.cursor.size,
+            at: self.cursor.at,
+            nodes: std::mem::take(&mut self.nodes),
+            edges: std::mem::take(&mut self.edges),
+            cut: self.cut,
+            cursor: (!self.is_over).then(|| self.cursor.clone()),
         }
     }
 
-    /// Walks until the page is full or all was visited; the latter is true.
-    fn fill(&mut self, start: Hash) -> bool {
-        for start in self.graph.starts(start, self.cursor.size) {
+    fn step(&mut self, graph: &Graph) -> Step {
+        if let Some(start) = self.starts.front().copied() {
             if self.is_kept() && self.nodes.len() >= self.limit {
-                return false;
+                return Step::PageFull;
             }
-            self.find(start, 0);
+            self.starts.pop_front();
+            self.find(graph, start, 0);
+            self.step += 1;
+            return Step::Done;
+        }
+        let Some((slot, depth)) = self.found.get(self.next).copied() else { return Step::Over };
+        let place = self.arc.unwrap_or_else(|| graph.first_arc(slot, self.cursor.direction));
+        let arc = graph.arc_at(place, self.cursor.size).filter(|_| !self.is_deepest(depth));
+        let Some((role, far, after)) = arc else {
+            (self.next, self.arc) = (self.next + 1, None);
+            return Step::Done;
+        };
+        if self.follows(role) {
+            let is_new = !self.visited.contains(&far);
+            let full = self.nodes.len() >= self.limit && is_new;
+            if self.is_kept() && (full || self.edges.len() >= limits::TRACE_EDGES) {
+                return Step::PageFull;
+            }
+            if is_new {
+                self.find(graph, far, depth + 1);
+            }
+            self.keep_edge(graph, slot, role, far);
             self.step += 1;
         }
-        let mut next = 0;
-        while let Some((slot, depth)) = self.found.get(next).copied() {
-            next += 1;
-            if self.is_deepest(depth) {
-                continue;
-            }
-            let graph = self.graph;
-            for (role, far) in graph.arcs_of(slot, self.cursor.direction, self.cursor.size) {
-                if !self.follows(role) {
-                    continue;
-                }
-                let is_new = !self.visited.contains(&far);
-                let full = self.nodes.len() >= self.limit && is_new;
-                if self.is_kept() && (full || self.edges.len() >= limits::TRACE_EDGES) {
-                    return false;
-                }
-                if is_new {
-                    self.find(far, depth + 1);
-                }
-                self.keep_edge(slot, role, far);
-                self.step += 1;
-            }
-        }
-        true
+        self.arc = Some(after);
+        Step::Done
     }
 
     fn is_kept(&self) -> bool {
@@ -289,20 +339,19 @@ impl<'a> Page<'a> {
             || (role.is_agency() && (self.cursor.agents || self.cursor.direction == Direction::Down))
     }
 
-    fn find(&mut self, slot: Slot, depth: u32) {
+    fn find(&mut self, graph: &Graph, slot: Slot, depth: u32) {
         self.visited.insert(slot);
         self.found.push((slot, depth));
         let cut = self.is_deepest(depth)
-            && self
-                .graph
+            && graph
                 .arcs_of(slot, self.cursor.direction, self.cursor.size)
                 .any(|(role, _)| self.follows(role));
         self.cut |= cut;
-        let Some(place) = self.graph.at_slot(slot).filter(|_| self.is_kept()) else { return };
+        let Some(place) = graph.at_slot(slot).filter(|_| self.is_kept()) else { return };
         self.nodes.push(WalkNode { node: place.node.clone(), depth, cut });
     }
 
-    fn keep_edge(&mut self, slot: Slot, role: Role, far: Slot) {
+    fn keep_edge(&mut self, graph: &Graph, slot: Slot, role: Role, far: Slot) {
         if !self.is_kept() {
             return;
         }
@@ -310,7 +359,7 @@ impl<'a> Page<'a> {
             Direction::Up => (slot, far),
             Direction::Down => (far, slot),
         };
-        if let (Some(from), Some(to)) = (self.graph.at_slot(from), self.graph.at_slot(to)) {
+        if let (Some(from), Some(to)) = (graph.at_slot(from), graph.at_slot(to)) {
             self.edges.push(WalkEdge { from: from.node.id, role, to: to.node.id });
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lineate_ledger::{
     Record,
-    graph::{At, Cursor, Direction, Trace, Walk},
+    graph::{At, Cursor, Diffing, Direction, Trace, Walk, Walking},
     record::Role,
 };
 use lineate_types::{Hash, limits};
@@ -133,6 +133,57 @@ proptest! {
         prop_assert_eq!(edges, whole.edges);
         prop_assert_eq!(page.cut, whole.cut);
         prop_assert_eq!(page.cut, nodes.iter().any(|found| found.cut));
+    }
+
+    #[test]
+    fn a_walk_in_slices_is_the_walk_at_its_beginning_whatever_is_added(
+        inputs in dag(24),
+        start in any::<prop::sample::Index>(),
+        down in any::<bool>(),
+        (slice, limit) in (1_usize..6, 1_usize..5),
+        depth in prop::option::of(0_u32..4),
+    ) {
+        let (mut ledger, records) = runs(&inputs);
+        let direction = if down { Direction::Down } else { Direction::Up };
+        let start = start.get(&records).id();
+        let trace = Trace { direction, depth, limit, ..Trace::default() };
+        let whole = ledger.graph.walk(start, &Trace { limit: limits::TRACE_NODES, ..trace }).expect("there");
+        let mut walking = Walking::begin(&ledger.graph, start, &trace).expect("there");
+        let (mut nodes, mut edges) = (vec![], vec![]);
+        loop {
+            walking.advance(&ledger.graph, slice);
+            let everything: Vec<Hash> = records.iter().map(Record::id).collect();
+            ledger.add(&samples::run(u8::try_from(24 + ledger.graph.size() % 200).expect("few"), &everything));
+            let page = walking.page();
+            // A slice finds no more than it may look at.
+            prop_assert!(page.nodes.len() <= slice.min(limit) && page.edges.len() <= slice);
+            nodes.extend(page.nodes);
+            edges.extend(page.edges);
+            if page.cursor.is_none() {
+                prop_assert_eq!(page.cut, whole.cut);
+                break;
+            }
+        }
+        prop_assert_eq!(nodes, whole.nodes);
+        prop_assert_eq!(edges, whole.edges);
+    }
+
+    #[test]
+    fn a_difference_in_slices_is_the_difference_at_its_beginning_whatever_is_added(
+        inputs in dag(24),
+        a in any::<prop::sample::Index>(),
+        b in any::<prop::sample::Index>(),
+        slice in 1_usize..6,
+    ) {
+        let (mut ledger, records) = runs(&inputs);
+        let (a, b) = (a.get(&records).id(), b.get(&records).id());
+        let whole = ledger.graph.diff(a, b).expect("there");
+        let mut diffing = Diffing::begin(&ledger.graph, a, b).expect("there");
+        while !diffing.advance(&ledger.graph, slice).expect("small") {
+            let everything: Vec<Hash> = records.iter().map(Record::id).collect();
+            ledger.add(&samples::run(u8::try_from(24 + ledger.graph.size() % 200).expect("few"), &everything));
+        }
+        prop_assert_eq!(diffing.finish(), whole);
     }
 
     #[test]

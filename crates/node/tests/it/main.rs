@@ -12,3 +12,4 @@ mod sealed_texts;
 mod shared_files;
 mod store;
 mod unsealed;
+mod verify;

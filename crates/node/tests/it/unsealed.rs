@@ -15,11 +15,13 @@ use crate::store::{definitions_with, line, load, open, push, seal, tester, view}
 /// A walk with what stands beside it, as a server puts the two together.
 fn trace(node: &Node, start: &str, trace: &Trace) -> (Walk, BTreeMap<Hash, Unsealed>) {
     let runs = node.unsealed_runs();
-    let meta = node.meta().read();
-    let graph = meta.ledger().graph();
-    let start = graph.resolve(&start.parse().expect("a node"), None, trace.at).expect("there").id;
-    let walk = graph.walk(start, trace).expect("walks");
-    let unsealed = runs.beside(&meta, &walk);
+    let walk = {
+        let meta = node.meta().read();
+        let graph = meta.ledger().graph();
+        let start = graph.resolve(&start.parse().expect("a node"), None, trace.at).expect("there").id;
+        graph.walk(start, trace).expect("walks")
+    };
+    let unsealed = runs.beside(node, &walk);
     (walk, unsealed)
 }
 

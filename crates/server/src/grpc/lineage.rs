@@ -2,7 +2,7 @@
 
 use lineate_ledger::{
     Record, Sealed,
-    graph::{self, At, Cursor, Graph, Trace, Walk},
+    graph::{self, At, Cursor, Diffing, Graph, Trace, Walk, Walking},
     merkle::TreeHash,
     render::{self, Beside},
 };
@@ -24,6 +24,9 @@ use super::{
     work::{self, Events},
 };
 use crate::{Error, Result, app::App, reader};
+
+/// Edges that one question looks at before it lets go of the ledger for a moment.
+const GRAPH_SLICE: usize = 1_024;
 
 #[tonic::async_trait]
 impl Lineage for Service {
@@ -74,10 +77,10 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
     };
     // Before the ledger is read, so that no run is sealed and recorded unseen.
     let runs = app.node().unsealed_runs();
-    let (walk, unsealed, root) = {
+    let mut walking = {
         let meta = app.node().meta().read();
         let graph = meta.ledger().graph();
-        let walk = if request.cursor.is_empty() {
+        if request.cursor.is_empty() {
             let at = At::from(reader::time(request.at_us));
             let start = graph.start(&reader::node(&request.node)?, None, at)?;
             let direction = match request.direction() {
@@ -85,16 +88,17 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
                 Direction::Up | Direction::Unspecified => graph::Direction::Up,
             };
             let trace = Trace { direction, depth: request.depth, at, limit, agents: request.agents };
-            graph.walk(start, &trace)?
+            Walking::begin(graph, start, &trace)?
         } else {
             let cursor = Cursor::decode(&request.cursor)
                 .map_err(|_| Error::Invalid("the cursor is none that a trace has given".into()))?;
-            graph.resume(&cursor, limit)?
-        };
-        let unsealed = runs.beside(&meta, &walk);
-        let root = meta.ledger().tree().root_at(walk.size)?;
-        (walk, unsealed, root)
+            Walking::resume(graph, &cursor, limit)?
+        }
     };
+    in_slices(app, |graph, most| Ok(walking.advance(graph, most)))?;
+    let walk = walking.page();
+    let unsealed = runs.beside(app.node(), &walk);
+    let root = app.node().meta().read().ledger().tree().root_at(walk.size)?;
     let note = |id: Hash| note(app, id);
     let beside = Beside { note: &note, unsealed: &unsealed, root: Some(root) };
     let drawing = match request.drawing() {
@@ -122,13 +126,15 @@ fn trace(app: &App, request: &TraceRequest) -> Result<TraceReply> {
 
 fn diff(app: &App, request: &DiffRequest) -> Result<DiffReply> {
     let (left, right) = (reader::node(&request.left)?, reader::node(&request.right)?);
-    let (diff, checkpoint) = {
+    let (mut diffing, checkpoint) = {
         let meta = app.node().meta().read();
         let graph: &Graph = meta.ledger().graph();
         let left = graph.resolve(&left, None, At::Newest)?.id;
         let right = graph.resolve(&right, None, At::Newest)?.id;
-        (graph.diff(left, right)?, newest(meta.ledger()))
+        (Diffing::begin(graph, left, right)?, newest(meta.ledger()))
     };
+    in_slices(app, |graph, most| Ok(diffing.advance(graph, most)?))?;
+    let diff = diffing.finish();
     let named = |node: &graph::Node| message(node, note(app, node.id));
     let changed = diff
         .changed
@@ -143,6 +149,16 @@ fn diff(app: &App, request: &DiffRequest) -> Result<DiffReply> {
         shared: diff.shared.iter().map(named).collect(),
         checkpoint: Some(checkpoint),
     })
+}
+
+/// Goes through the graph a slice at a time until `advance`, which is told how much of it to look at, says that it is
+/// over: writers of the meta group wait for a slice at most.
+///
+/// # Errors
+/// As `advance`.
+pub(super) fn in_slices(app: &App, mut advance: impl FnMut(&Graph, usize) -> Result<bool>) -> Result<()> {
+    while !advance(app.node().meta().read().ledger().graph(), GRAPH_SLICE)? {}
+    Ok(())
 }
 
 /// The text kept beside a record: the path of a source, the name of an agent, what an assertion says.

@@ -5,16 +5,16 @@
 //! checks what has taken their place. The whole store is the node's own check.
 
 use lineate_ledger::{
-    Entry, Record,
-    graph::{At, Trace},
-    merkle::TreeHash,
+    Entry, MerkleLog, Record,
+    graph::{self, At, Trace, Walking},
+    merkle::{InclusionProof, TreeHash},
 };
 use lineate_node::api::{OnProgress, Progress};
 use lineate_proto::v1::{
     Checkpoint, VerifyReport,
     verify_report::{Check, Finding},
 };
-use lineate_types::{HasKind, Hash, Name, NodeRef, VersionedName, limits};
+use lineate_types::{HasKind, Hash, Name, NodeRef, VersionedName};
 
 use super::{datasets, lineage};
 use crate::{Result, app::App};
@@ -64,44 +64,57 @@ pub(super) async fn node(app: &App, wanted: &NodeRef, progress: OnProgress) -> R
     Ok(VerifyReport { verified: findings.is_empty(), checks, findings, checkpoint: Some(checkpoint) })
 }
 
-/// Re-hashes the records a node stands on and proves each to be in the ledger.
+/// Re-hashes the records a node stands on and proves each to be in the ledger as it is now, whatever is added meanwhile.
 fn ancestry(app: &App, wanted: &NodeRef) -> Result<Ancestry> {
-    let meta = app.node().meta().read();
-    let ledger = meta.ledger();
-    let graph = ledger.graph();
-    let start = graph.resolve(wanted, None, At::Newest)?.id;
-    let root = ledger.tree().root();
+    let (mut walking, size, root, checkpoint) = {
+        let meta = app.node().meta().read();
+        let ledger = meta.ledger();
+        let start = ledger.graph().resolve(wanted, None, At::Newest)?.id;
+        let walking = Walking::begin(ledger.graph(), start, &Trace::default())?;
+        (walking, ledger.size(), ledger.tree().root(), lineage::newest(ledger))
+    };
     let mut found = Ancestry {
-        checkpoint: lineage::newest(ledger),
+        checkpoint,
         records: 0,
         datasets: Vec::new(),
         artifacts: Vec::new(),
         findings: Vec::new(),
     };
-    let mut walk = graph.walk(start, &Trace::default())?;
     loop {
-        for node in &walk.nodes {
-            let id = node.node.id;
-            let Some(record) = ledger.record(&id) else { continue };
-            found.records += 1;
-            let proved = prove(ledger.entry(&id), ledger.tree(), root);
-            if let Some(problem) = proved.err().or_else(|| is_itself(record, id)) {
-                found.findings.push(finding("corrupt", node.node.title(), problem));
-            }
-            match record {
-                Record::Dataset(dataset) => {
-                    let name = VersionedName { name: dataset.name.clone(), version: Some(dataset.version) };
-                    found.datasets.push((dataset.project.clone(), name));
-                }
-                Record::Model(model) => {
-                    found.artifacts.extend(model.artifact.as_ref().map(|artifact| artifact.physical_hash));
-                }
-                _ => {}
-            }
+        lineage::in_slices(app, |graph, most| Ok(walking.advance(graph, most)))?;
+        let page = walking.page();
+        for node in page.nodes {
+            found.add(app, &node.node, size, root);
         }
-        match &walk.cursor {
-            Some(cursor) => walk = graph.resume(cursor, limits::TRACE_NODES)?,
-            None => return Ok(found),
+        if page.cursor.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+impl Ancestry {
+    /// Adds a node, which is proved against the first `size` entries.
+    fn add(&mut self, app: &App, node: &graph::Node, size: u64, root: TreeHash) {
+        let id = node.id;
+        let (record, proved) = {
+            let meta = app.node().meta().read();
+            let Some(record) = meta.ledger().record(&id) else { return };
+            (record.clone(), prove(meta.ledger().entry(&id), meta.ledger().tree(), size))
+        };
+        self.records += 1;
+        let proved = proved.and_then(|(leaf, proof)| proof.verify(leaf, root).map_err(unproved));
+        if let Some(problem) = proved.err().or_else(|| is_itself(&record, id)) {
+            self.findings.push(finding("corrupt", node.title(), problem));
+        }
+        match record {
+            Record::Dataset(dataset) => {
+                let name = VersionedName { name: dataset.name, version: Some(dataset.version) };
+                self.datasets.push((dataset.project, name));
+            }
+            Record::Model(model) => {
+                self.artifacts.extend(model.artifact.map(|artifact| artifact.physical_hash));
+            }
+            _ => {}
         }
     }
 }
@@ -111,16 +124,19 @@ fn is_itself(record: &Record, id: Hash) -> Option<String> {
     (actual != id).then(|| format!("its record hashes to {actual}, and it is named {id}"))
 }
 
+/// The leaf of an entry, and the proof of its place among the first `size`.
 fn prove(
     entry: Option<&Entry>,
-    tree: &lineate_ledger::MerkleLog,
-    root: TreeHash,
-) -> std::result::Result<(), String> {
+    tree: &MerkleLog,
+    size: u64,
+) -> std::result::Result<(TreeHash, InclusionProof), String> {
     let entry = entry.ok_or_else(|| "it has no entry in the ledger".to_owned())?;
-    let proof = tree.prove_inclusion(entry.seq, tree.size());
-    proof
-        .and_then(|proof| proof.verify(TreeHash::leaf(&entry.encode()), root))
-        .map_err(|cause| format!("it cannot be proved to be in the ledger: {cause}"))
+    let proof = tree.prove_inclusion(entry.seq, size).map_err(unproved)?;
+    Ok((TreeHash::leaf(&entry.encode()), proof))
+}
+
+fn unproved(cause: lineate_ledger::Error) -> String {
+    format!("it cannot be proved to be in the ledger: {cause}")
 }
 
 /// Hashes kept files again.
