@@ -1,12 +1,18 @@
 //! Applying definition files.
 
+use std::sync::Arc;
+
 use lineate_state::{
-    catalog::{Catalog, authored},
+    catalog::{Catalog, Plan, authored},
     meta::{Define, MetaCommand},
 };
 use lineate_types::{ErrorKind, HasKind, Principal};
 
-use crate::{Node, Result, annotations, api::Applied};
+use crate::{
+    Node, Result,
+    annotations::{self, Restated},
+    api::Applied,
+};
 
 /// How often a plan is made again when the catalog changed meanwhile.
 const ATTEMPTS: usize = 3;
@@ -28,10 +34,11 @@ impl Node {
         plan_only: bool,
     ) -> Result<Applied> {
         let mut attempt = 1;
+        let file = Arc::new(file.clone());
         loop {
-            let mut plan = self.catalog().plan(file)?;
-            let restated = self.restated(&file.project, &plan.changes, &plan.notes);
-            annotations::note_in(&mut plan.changes, &restated);
+            // Off the threads that serve: a file may be large, and what it restates is read from the disk.
+            let (node, definitions) = (self.clone(), file.clone());
+            let (plan, restated) = tokio::task::spawn_blocking(move || node.planned(&definitions)).await??;
             if plan_only || (plan.is_empty() && restated.is_empty()) {
                 return Ok(Applied { changes: plan.changes, applied: false });
             }
@@ -44,5 +51,11 @@ impl Node {
                 Err(error) => return Err(error),
             }
         }
+    }
+    fn planned(&self, file: &authored::Definitions) -> Result<(Plan, Vec<Restated>)> {
+        let mut plan = self.catalog().plan(file)?;
+        let restated = self.restated(&file.project, &plan.changes, &plan.notes);
+        annotations::note_in(&mut plan.changes, &restated);
+        Ok((plan, restated))
     }
 }

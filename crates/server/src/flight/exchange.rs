@@ -8,10 +8,9 @@ use arrow::{
     ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions},
 };
 use arrow_flight::{FlightData, SchemaAsIpc};
-use bytes::Bytes;
 use futures::StreamExt;
-use lineate_node::api::LookupRequest;
-use lineate_proto::{Reference, v1::GetFeaturesReply};
+use lineate_node::api::{LookupReply, LookupRequest};
+use lineate_proto::Reference;
 use prost::Message;
 use tonic::{Status, Streaming};
 
@@ -70,8 +69,12 @@ async fn lookup(
     let request =
         LookupRequest { project: service.project.clone(), service: service.name.clone(), entities, at: None };
     let reply = app.node().lookup(&request).await?;
+    online::encoded(app, reply, move |reply| messages(reply, first)).await
+}
+
+fn messages(reply: LookupReply, first: bool) -> Result<Vec<FlightData>> {
     let features = reply.features.clone();
-    let beside = GetFeaturesReply { features: Bytes::new(), ..online::message(app, reply)? };
+    let beside = online::beside(reply);
     let options = IpcWriteOptions::default();
     let mut messages = Vec::with_capacity(2);
     if first {

@@ -1,15 +1,12 @@
 //! Training sets, one endpoint for each of their files, in order.
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Schema, SchemaRef},
-    ipc::writer::IpcWriteOptions,
-};
+use arrow::{array::RecordBatch, datatypes::Schema, ipc::writer::IpcWriteOptions};
 use arrow_flight::{
     FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, SchemaResult, Ticket,
     encode::FlightDataEncoderBuilder, error::FlightError,
 };
 use futures::{StreamExt, TryStreamExt, future, stream};
+use lineate_ledger::Record;
 use lineate_proto::v1::DatasetTicket;
 use lineate_query::DatasetRows;
 use lineate_state::meta::DatasetState;
@@ -28,15 +25,27 @@ use super::named;
 use crate::{
     Error, Result,
     app::App,
-    grpc::{Events, datasets},
+    grpc::{Events, blocking, datasets},
     trace,
 };
 
 /// Batches read ahead of what the caller has taken.
 const READ_AHEAD: usize = 2;
 
-/// Every training set, the newest version of each name.
-pub(super) fn list(app: &App) -> Vec<Result<FlightInfo>> {
+/// Every training set, the newest version of each name. Their files are opened one after the other, as the caller takes
+/// what is said of them.
+pub(super) async fn list(app: &App) -> Result<Events<FlightInfo>> {
+    let reader = app.clone();
+    let newest = blocking(move || Ok(newest(&reader))).await?;
+    let app = app.clone();
+    let infos = stream::iter(newest).then(move |state| {
+        let app = app.clone();
+        async move { blocking(move || describe(&app, &state)).await.map_err(Status::from) }
+    });
+    Ok(infos.boxed())
+}
+
+fn newest(app: &App) -> Vec<DatasetState> {
     let mut newest: Vec<DatasetState> = Vec::new();
     for state in app.node().meta().read().datasets() {
         let same = |known: &DatasetState| {
@@ -47,24 +56,25 @@ pub(super) fn list(app: &App) -> Vec<Result<FlightInfo>> {
             None => newest.push(state.clone()),
         }
     }
-    newest.iter().map(|state| describe(app, state)).collect()
+    newest
 }
 
 /// One training set.
 ///
 /// # Errors
 /// There is none of this path.
-pub(super) fn info(app: &App, descriptor: &FlightDescriptor) -> Result<FlightInfo> {
-    describe(app, &datasets::find(app, named(descriptor, "dataset")?)?)
+pub(super) async fn info(app: &App, descriptor: &FlightDescriptor) -> Result<FlightInfo> {
+    let (app, name) = (app.clone(), named(descriptor, "dataset")?.to_owned());
+    blocking(move || describe(&app, &datasets::find(&app, &name)?)).await
 }
 
 /// The columns of a training set.
 ///
 /// # Errors
 /// There is none of this path.
-pub(super) fn schema(app: &App, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
-    let state = datasets::find(app, named(descriptor, "dataset")?)?;
-    let schema = columns(app, &state)?;
+pub(super) async fn schema(app: &App, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
+    let (app, name) = (app.clone(), named(descriptor, "dataset")?.to_owned());
+    let schema = blocking(move || Ok(open(&app, &datasets::find(&app, &name)?)?.schema().clone())).await?;
     let IpcMessage(schema) = ipc(&schema)?;
     Ok(SchemaResult { schema })
 }
@@ -73,11 +83,17 @@ pub(super) fn schema(app: &App, descriptor: &FlightDescriptor) -> Result<SchemaR
 ///
 /// # Errors
 /// The ticket is none of ours, or what it names is gone or damaged.
-pub(super) fn rows(app: &App, ticket: &Ticket) -> Result<Events<FlightData>> {
-    let state = of_ticket(app, ticket)?;
-    trace::about("dataset", &format!("{}/{}@v{}", state.draft.project, state.draft.name, state.version));
+pub(super) async fn rows(app: &App, ticket: Ticket) -> Result<Events<FlightData>> {
     let permit = app.reading()?;
-    let schema = columns(app, &state)?;
+    let reader = app.clone();
+    let (state, batches) = blocking(move || {
+        let state = of_ticket(&reader, &ticket)?;
+        let batches = open(&reader, &state)?;
+        Ok((state, batches))
+    })
+    .await?;
+    trace::about("dataset", &format!("{}/{}@v{}", state.draft.project, state.draft.name, state.version));
+    let schema = batches.schema().clone();
     let (sender, receiver) = mpsc::channel::<Result<RecordBatch, FlightError>>(READ_AHEAD);
     let reader = app.clone();
     let given_up = CancellationToken::new();
@@ -99,18 +115,11 @@ pub(super) fn rows(app: &App, ticket: &Ticket) -> Result<Events<FlightData>> {
                 Err(SendTimeoutError::Closed(_)) => false,
             }
         };
-        match DatasetRows::new(reader.node(), &state) {
-            Ok(batches) => {
-                for batch in batches {
-                    reader.metrics().rows_read(batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));
-                    let failed = batch.is_err();
-                    if !send(batch) || failed {
-                        return;
-                    }
-                }
-            }
-            Err(error) => {
-                send(Err(error));
+        for batch in batches {
+            reader.metrics().rows_read(batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));
+            let failed = batch.is_err();
+            if !send(batch) || failed {
+                return;
             }
         }
     });
@@ -130,7 +139,7 @@ fn describe(app: &App, state: &DatasetState) -> Result<FlightInfo> {
     let descriptor = FlightDescriptor::new_path(vec!["dataset".to_owned(), name]);
     let bytes: u64 = draft.files.iter().map(|file| file.bytes).sum();
     let mut info = FlightInfo::new()
-        .try_with_schema(columns(app, state)?.as_ref())
+        .try_with_schema(open(app, state)?.schema())
         .map_err(|cause| Error::Segment(cause.into()))?
         .with_descriptor(descriptor)
         .with_total_records(i64::try_from(draft.rows).unwrap_or(-1))
@@ -153,15 +162,22 @@ fn of_ticket(app: &App, ticket: &Ticket) -> Result<DatasetState> {
     let DatasetTicket { record, file } =
         DatasetTicket::decode(ticket.ticket.as_ref()).map_err(|_| foreign())?;
     let record = Hash::from_bytes(record.as_ref().try_into().map_err(|_| foreign())?);
-    let found = app.node().meta().read().datasets().find(|state| state.record == record).cloned();
-    let mut state = found.ok_or_else(foreign)?;
+    let mut state = of_record(app, record).ok_or_else(foreign)?;
     let file = usize::try_from(file).ok().and_then(|file| state.draft.files.get(file)).copied();
     state.draft.files = vec![file.ok_or_else(foreign)?];
     Ok(state)
 }
 
-fn columns(app: &App, state: &DatasetState) -> Result<SchemaRef> {
-    Ok(DatasetRows::new(app.node(), state).map(|rows| rows.schema().clone())?)
+fn of_record(app: &App, record: Hash) -> Option<DatasetState> {
+    let meta = app.node().meta().read();
+    let Record::Dataset(dataset) = meta.ledger().record(&record)? else { return None };
+    let versions = meta.dataset_versions(&dataset.project, &dataset.name);
+    versions.iter().find(|state| state.record == record).cloned()
+}
+
+/// The rows of a training set, whose first file is opened for their columns: not for threads that serve.
+fn open(app: &App, state: &DatasetState) -> Result<DatasetRows> {
+    Ok(DatasetRows::new(app.node(), state)?)
 }
 
 fn ipc(schema: &Schema) -> Result<IpcMessage> {

@@ -42,23 +42,22 @@ impl FlightService for Flight {
     type DoExchangeStream = Events<FlightData>;
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let infos = get::list(&self.0).into_iter().map(|info| info.map_err(Status::from));
-        Ok(Response::new(stream::iter(infos).boxed()))
+        Ok(Response::new(get::list(&self.0).await?))
     }
 
     async fn get_flight_info(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        Ok(Response::new(get::info(&self.0, &request.into_inner())?))
+        Ok(Response::new(get::info(&self.0, &request.into_inner()).await?))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        Ok(Response::new(get::schema(&self.0, &request.into_inner())?))
+        Ok(Response::new(get::schema(&self.0, &request.into_inner()).await?))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        Ok(Response::new(get::rows(&self.0, &request.into_inner())?))
+        Ok(Response::new(get::rows(&self.0, request.into_inner()).await?))
     }
 
     async fn do_put(

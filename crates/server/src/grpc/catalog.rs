@@ -15,17 +15,17 @@ use lineate_types::{
 };
 use tonic::{Request, Response, Status};
 
-use super::Service;
+use super::{Service, blocking};
 use crate::{Error, Result, app::App, definitions, reader};
 
 #[tonic::async_trait]
 impl Catalog for Service {
     async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<Plan>, Status> {
-        let request = request.into_inner();
-        let definitions = definitions::read(&request.files)?;
+        let ApplyRequest { files, plan_only } = request.into_inner();
+        let definitions = blocking(move || definitions::read(&files)).await?;
         let app = &self.0;
         let applied =
-            app.node().apply(app.principal(), &definitions, request.plan_only).await.map_err(Error::from)?;
+            app.node().apply(app.principal(), &definitions, plan_only).await.map_err(Error::from)?;
         let changes = applied.changes.into_iter().map(|change| Change {
             kind: match change.kind {
                 ChangeKind::New => Kind::New,
@@ -42,27 +42,35 @@ impl Catalog for Service {
     }
 
     async fn list(&self, request: Request<ListCatalogRequest>) -> Result<Response<CatalogListing>, Status> {
-        let wanted = request.into_inner().project;
-        let describer = Describer::new(&self.0);
-        let mut definitions = Vec::new();
-        let projects: Vec<Name> = describer.catalog.projects().into_iter().cloned().collect();
-        for project in projects.iter().filter(|project| wanted.is_empty() || project.as_str() == wanted) {
-            definitions.extend(describer.project(project)?);
-        }
-        Ok(Response::new(CatalogListing { definitions }))
+        let (app, wanted) = (self.0.clone(), request.into_inner().project);
+        Ok(Response::new(blocking(move || list(&app, &wanted)).await?))
     }
 
     async fn describe(&self, request: Request<DescribeRequest>) -> Result<Response<Definition>, Status> {
-        let text = request.into_inner().node;
-        let describer = Describer::new(&self.0);
-        let (kind, name) = text.split_once(':').unwrap_or(("", &text));
-        let reference = reader::reference("definition", name)?;
-        let project = describer.catalog.project(reference.project.as_ref()).map_err(Error::from)?;
-        Ok(Response::new(describer.one(kind, &project, &reference.name)?))
+        let (app, node) = (self.0.clone(), request.into_inner().node);
+        Ok(Response::new(blocking(move || describe(&app, &node)).await?))
     }
 }
 
-/// Definitions as messages, with what the ledger says beside them.
+fn list(app: &App, wanted: &str) -> Result<CatalogListing> {
+    let describer = Describer::new(app);
+    let mut definitions = Vec::new();
+    let projects: Vec<Name> = describer.catalog.projects().into_iter().cloned().collect();
+    for project in projects.iter().filter(|project| wanted.is_empty() || project.as_str() == wanted) {
+        definitions.extend(describer.project(project)?);
+    }
+    Ok(CatalogListing { definitions })
+}
+
+fn describe(app: &App, node: &str) -> Result<Definition> {
+    let describer = Describer::new(app);
+    let (kind, name) = node.split_once(':').unwrap_or(("", node));
+    let reference = reader::reference("definition", name)?;
+    let project = describer.catalog.project(reference.project.as_ref())?;
+    describer.one(kind, &project, &reference.name)
+}
+
+/// Definitions as messages, with what the ledger says beside them. Reads sealed texts: not for threads that serve.
 struct Describer<'a> {
     app: &'a App,
     catalog: Definitions,

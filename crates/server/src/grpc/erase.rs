@@ -3,7 +3,7 @@
 use lineate_node::Erased;
 use lineate_proto::v1::{EraseRequest, Erasure, erasure::ErasedText};
 
-use super::lineage;
+use super::{blocking, lineage};
 use crate::{Result, app::App, reader};
 
 /// Erases texts, or says which would be.
@@ -13,13 +13,22 @@ use crate::{Result, app::App, reader};
 pub(super) async fn texts(app: &App, request: EraseRequest) -> Result<Erasure> {
     let EraseRequest { node, what, plan } = request;
     let wanted = reader::node(&node)?;
-    let erased = match plan {
-        true => app.node().erasable(&wanted, &what)?,
-        false => app.node().erase(app.principal(), &wanted, &what).await?,
+    let done = match plan {
+        true => None,
+        false => Some(app.node().erase(app.principal(), &wanted, &what).await?),
     };
-    Ok(message(app, erased))
+    let app = app.clone();
+    let planned = move || {
+        let erased = match done {
+            Some(erased) => erased,
+            None => app.node().erasable(&wanted, &what)?,
+        };
+        Ok(message(&app, erased))
+    };
+    blocking(planned).await
 }
 
+/// Reads sealed texts: not for threads that serve.
 fn message(app: &App, erased: Erased) -> Erasure {
     let note = lineage::note(app, erased.node);
     let meta = app.node().meta().read();

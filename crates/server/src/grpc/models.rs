@@ -12,7 +12,7 @@ use lineate_state::meta::ModelState;
 use lineate_types::{Hash, Name};
 use tonic::{Request, Response, Status};
 
-use super::{Service, store::upload_id};
+use super::{Service, blocking, store::upload_id};
 use crate::{Error, Result, app::App, reader};
 
 #[tonic::async_trait]
@@ -26,19 +26,23 @@ impl Models for Service {
     }
 
     async fn list(&self, request: Request<ListModelsRequest>) -> Result<Response<ModelListing>, Status> {
-        let ListModelsRequest { project, all_versions } = request.into_inner();
-        let mut listed: BTreeMap<(Name, Name, u32), ModelState> = BTreeMap::new();
-        for state in self.0.node().meta().read().models() {
-            if project.is_empty() || state.draft.project.as_str() == project {
-                // Versions come in order, so that without all of them the newest stays.
-                let version = if all_versions { state.version } else { 0 };
-                listed
-                    .insert((state.draft.project.clone(), state.draft.name.clone(), version), state.clone());
-            }
-        }
-        let models = listed.values().map(|state| message(&self.0, state)).collect::<Result<Vec<_>>>()?;
-        Ok(Response::new(ModelListing { models }))
+        let (app, request) = (self.0.clone(), request.into_inner());
+        Ok(Response::new(blocking(move || list(&app, &request)).await?))
     }
+}
+
+fn list(app: &App, request: &ListModelsRequest) -> Result<ModelListing> {
+    let ListModelsRequest { project, all_versions } = request;
+    let mut listed: BTreeMap<(Name, Name, u32), ModelState> = BTreeMap::new();
+    for state in app.node().meta().read().models() {
+        if project.is_empty() || state.draft.project.as_str() == project {
+            // Versions come in order, so that without all of them the newest stays.
+            let version = if *all_versions { state.version } else { 0 };
+            listed.insert((state.draft.project.clone(), state.draft.name.clone(), version), state.clone());
+        }
+    }
+    let models = listed.values().map(|state| message(app, state)).collect::<Result<Vec<_>>>()?;
+    Ok(ModelListing { models })
 }
 
 async fn register(app: &App, request: RegisterModelRequest) -> Result<Model> {
@@ -73,7 +77,8 @@ async fn register(app: &App, request: RegisterModelRequest) -> Result<Model> {
     };
     let Versioned { project, name, version, .. } =
         app.node().register_model(app.principal(), request).await?;
-    message(app, &state(app, &project, &name, version)?)
+    let app = app.clone();
+    blocking(move || message(&app, &state(&app, &project, &name, version)?)).await
 }
 
 async fn promote(app: &App, request: PromoteModelRequest) -> Result<Promotion> {
@@ -103,6 +108,7 @@ fn state(app: &App, project: &Name, name: &Name, version: u32) -> Result<ModelSt
     found.ok_or_else(|| Error::Stopped(format!("model {name}@v{version} is not where it was put")))
 }
 
+/// A model as a message. Reads sealed texts: not for threads that serve.
 fn message(app: &App, state: &ModelState) -> Result<Model> {
     let draft = &state.draft;
     // A text that is damaged says so and hides nothing else of the model.

@@ -6,6 +6,7 @@ use arrow::{
     array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray},
     datatypes::Schema,
 };
+use bytes::Bytes;
 use lineate_node::api::{LookupReply, LookupRequest, Status as CellStatus};
 use lineate_proto::v1::{
     EntityColumn, EntityColumns, FeatureStatus, GetFeaturesReply, GetFeaturesRequest, entity_column::Values,
@@ -25,6 +26,9 @@ pub(crate) const LIMITS: IpcLimits = IpcLimits {
     batches: 1,
     ..IpcLimits::PUSH
 };
+
+/// Bytes of features that are encoded where they are asked for: some tens of microseconds.
+const ENCODED_IN_PLACE: usize = 128 * 1024;
 
 #[tonic::async_trait]
 impl Online for Service {
@@ -56,16 +60,33 @@ async fn lookup(app: &App, request: GetFeaturesRequest) -> Result<GetFeaturesRep
         entities,
         at: reader::time(request.at_us),
     };
-    message(app, app.node().lookup(&request).await?)
+    let reply = app.node().lookup(&request).await?;
+    let whole = |reply: LookupReply| {
+        let features = encode_ipc(&reply.features)?;
+        Ok(GetFeaturesReply { features, ..beside(reply) })
+    };
+    encoded(app, reply, whole).await
 }
 
-/// An answer as a message, which is counted.
+/// Counts an answer and encodes it: off the threads that serve, where it is large.
 ///
 /// # Errors
-/// Arrow cannot write the features.
-pub(crate) fn message(app: &App, reply: LookupReply) -> Result<GetFeaturesReply> {
+/// As `encode`.
+pub(crate) async fn encoded<T: Send + 'static>(
+    app: &App,
+    reply: LookupReply,
+    encode: impl FnOnce(LookupReply) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    app.metrics().looked_up(reply.features.num_rows() as u64);
+    if reply.features.get_array_memory_size() <= ENCODED_IN_PLACE {
+        return encode(reply);
+    }
+    super::blocking(move || encode(reply)).await
+}
+
+/// An answer as a message, without its features.
+pub(crate) fn beside(reply: LookupReply) -> GetFeaturesReply {
     let entities = reply.features.num_rows();
-    app.metrics().looked_up(entities as u64);
     let mut statuses = Vec::with_capacity(entities * reply.features.num_columns());
     for column in &reply.statuses {
         statuses.extend(column.iter().map(|status| status_byte(*status)));
@@ -77,14 +98,14 @@ pub(crate) fn message(app: &App, reply: LookupReply) -> Result<GetFeaturesReply>
         columns: view.columns.iter().map(|column| u32::try_from(*column).unwrap_or(u32::MAX)).collect(),
         event_times_us: view.event_times.iter().map(|time| time.map_or(0, |time| time.0)).collect(),
     });
-    Ok(GetFeaturesReply {
+    GetFeaturesReply {
         service: reply.service,
         as_of_us: reply.as_of.0,
-        features: encode_ipc(&reply.features)?,
+        features: Bytes::new(),
         statuses: statuses.into(),
         views: views.collect(),
         entities: u32::try_from(entities).unwrap_or(u32::MAX),
-    })
+    }
 }
 
 fn status_byte(status: CellStatus) -> u8 {
