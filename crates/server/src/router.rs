@@ -78,7 +78,9 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
         Ok(asked) => asked.unwrap_or(Duration::MAX).min(longest(&path)),
         Err(()) => {
             let wrong = Error::Invalid("grpc-timeout is at most 8 digits and a unit (H M S m u n)".into());
-            return refuse(grpc, &wrong);
+            let response = refuse(grpc, &wrong);
+            timer.answered(code(grpc, &response));
+            return response;
         }
     };
     let span = trace::request(&path, request.headers());

@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, reason = "a helper that fails its test says why")]
 
+mod counted;
 mod drain;
 mod exchange;
 mod hostile;
