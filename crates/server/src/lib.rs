@@ -24,6 +24,7 @@ mod flight;
 mod grpc;
 mod health;
 mod listener;
+mod methods;
 mod metrics;
 mod pages;
 mod principal;

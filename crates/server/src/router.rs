@@ -1,6 +1,6 @@
 //! One port for gRPC, Flight and HTTP: routed by content type, bounded in number and time, counted and traced.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use crate::{Error, activity::Activity, answer::Answer, arrival::Arrival, metrics::Metrics, trace};
+use crate::{Error, activity::Activity, answer::Answer, arrival::Arrival, methods, metrics::Metrics, trace};
 
 /// The longest a request may take to the head of its answer, where its caller names no shorter time.
 const LONGEST_REQUEST: Duration = Duration::from_secs(300);
@@ -57,8 +57,8 @@ pub(crate) fn router(grpc: Router, pages: Router, metrics: Arc<Metrics>, stop: C
 /// Bounds, times and counts one request.
 async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let grpc = is_grpc(request.headers());
-    let path = known(request.uri().path(), grpc);
-    let timer = gate.metrics.time(path.clone());
+    let path = methods::known(request.uri().path(), grpc);
+    let timer = gate.metrics.time(path);
     if gate.stop.is_cancelled() && !path.starts_with("/health") {
         let response = refuse(grpc, &Error::Stopping);
         timer.answered(code(grpc, &response));
@@ -75,7 +75,7 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
         return response;
     };
     let longest = match deadline(request.headers()) {
-        Ok(asked) => asked.unwrap_or(Duration::MAX).min(longest(&path)),
+        Ok(asked) => asked.unwrap_or(Duration::MAX).min(longest(path)),
         Err(()) => {
             let wrong = Error::Invalid("grpc-timeout is at most 8 digits and a unit (H M S m u n)".into());
             let response = refuse(grpc, &wrong);
@@ -83,7 +83,7 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
             return response;
         }
     };
-    let span = trace::request(&path, request.headers());
+    let span = trace::request(path, request.headers());
     let busy = request.extensions().get::<Activity>().map(Activity::begin);
     let request = request.map(|body| Body::new(Arrival::new(body, gate.stop.clone())));
     let answering = next.run(request).instrument(span.clone());
@@ -109,17 +109,6 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The path, or one word for all paths that lead nowhere, so that strangers cannot make names of metrics.
-fn known(path: &str, grpc: bool) -> String {
-    let services = ["/lineate.v1.", "/arrow.flight.protocol.FlightService/"];
-    let known = if grpc {
-        path.len() < 128 && services.iter().any(|service| path.starts_with(service))
-    } else {
-        ["/", "/health", "/health/ready", "/metrics"].contains(&path)
-    };
-    if known { path.to_owned() } else { "unknown".to_owned() }
-}
-
 fn refuse(grpc: bool, error: &Error) -> Response {
     use lineate_types::HasKind;
     if grpc {
@@ -130,13 +119,13 @@ fn refuse(grpc: bool, error: &Error) -> Response {
 }
 
 /// The gRPC code where the head tells it, else the HTTP status.
-fn code(grpc: bool, response: &Response) -> String {
-    let status = response.headers().get("grpc-status").and_then(|value| value.to_str().ok());
-    match (grpc, status.and_then(|number| number.parse::<i32>().ok())) {
-        (true, Some(number)) => format!("{:?}", tonic::Code::from_i32(number)),
-        (true, None) => "Ok".to_owned(),
-        (false, _) => response.status().as_u16().to_string(),
+fn code(grpc: bool, response: &Response) -> Cow<'static, str> {
+    if !grpc {
+        return methods::http_code(response.status());
     }
+    let status = response.headers().get("grpc-status").and_then(|value| value.to_str().ok());
+    let number = status.and_then(|number| number.parse::<i32>().ok());
+    Cow::Borrowed(number.map_or("Ok", |number| methods::grpc_code(tonic::Code::from_i32(number))))
 }
 
 /// The time a gRPC caller gives, if it gives one.
@@ -177,13 +166,5 @@ mod tests {
             assert_eq!(read(text), Err(()), "{text}");
         }
         assert_eq!(deadline(&HeaderMap::new()), Ok(None));
-    }
-
-    #[test]
-    fn paths_of_strangers_are_one_metric() {
-        assert_eq!(known("/lineate.v1.Online/GetFeatures", true), "/lineate.v1.Online/GetFeatures");
-        assert_eq!(known("/evil", true), "unknown");
-        assert_eq!(known("/metrics", false), "/metrics");
-        assert_eq!(known("/metrics/x", false), "unknown");
     }
 }

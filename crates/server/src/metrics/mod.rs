@@ -4,6 +4,7 @@
 mod figure;
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -31,14 +32,14 @@ const READING_AGE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     /// The path of the method, or of the page.
-    method: String,
+    method: &'static str,
     /// The gRPC code, or the HTTP status.
-    code: String,
+    code: Cow<'static, str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MethodLabels {
-    method: String,
+    method: &'static str,
 }
 
 /// The figures of one server.
@@ -69,9 +70,9 @@ struct Count {
 /// A request under way; counted when it is dropped.
 pub(crate) struct Timer<'a> {
     metrics: &'a Metrics,
-    method: String,
+    method: &'static str,
     started: Instant,
-    code: String,
+    code: Cow<'static, str>,
 }
 
 impl Metrics {
@@ -132,10 +133,10 @@ impl Metrics {
     }
 
     /// Begins to time a request.
-    pub(crate) fn time(&self, method: String) -> Timer<'_> {
+    pub(crate) fn time(&self, method: &'static str) -> Timer<'_> {
         self.under_way.inc();
         self.otlp_under_way.add(1, &[]);
-        Timer { metrics: self, method, started: Instant::now(), code: "cancelled".to_owned() }
+        Timer { metrics: self, method, started: Instant::now(), code: Cow::Borrowed("cancelled") }
     }
 
     /// Counts rows that were written.
@@ -186,7 +187,7 @@ impl Count {
 
 impl Timer<'_> {
     /// Says how the request was answered.
-    pub(crate) fn answered(mut self, code: String) -> Duration {
+    pub(crate) fn answered(mut self, code: Cow<'static, str>) -> Duration {
         self.code = code;
         self.started.elapsed()
     }
@@ -195,14 +196,14 @@ impl Timer<'_> {
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
         let seconds = self.started.elapsed().as_secs_f64();
-        let (method, code) = (std::mem::take(&mut self.method), std::mem::take(&mut self.code));
-        let of_method = KeyValue::new("method", method.clone());
+        let (method, code) = (self.method, std::mem::take(&mut self.code));
+        let of_method = KeyValue::new("method", method);
         let of_code = KeyValue::new("code", code.clone());
         self.metrics.under_way.dec();
         self.metrics.otlp_under_way.add(-1, &[]);
         self.metrics.otlp_seconds.record(seconds, std::slice::from_ref(&of_method));
         self.metrics.otlp_requests.add(1, &[of_method, of_code]);
-        self.metrics.seconds.get_or_create(&MethodLabels { method: method.clone() }).observe(seconds);
+        self.metrics.seconds.get_or_create(&MethodLabels { method }).observe(seconds);
         self.metrics.requests.get_or_create(&RequestLabels { method, code }).inc();
     }
 }
