@@ -19,7 +19,7 @@ use lineate_storage::{
     kv::{OrderedKv, SledKv, SledOptions},
     log::{FileLog, LogOptions},
 };
-use lineate_types::{ErrorKind, GroupId, HasKind, Principal, ShardId, TimestampUs};
+use lineate_types::{ErrorKind, GroupId, Hash, HasKind, Principal, ShardId, TimestampUs};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Span, field::Empty};
@@ -295,7 +295,7 @@ impl Node {
             self.check_space()?;
         }
         let agent = self.inner.sealed_texts.agent(principal).await?;
-        let request = MetaRequest { principal: principal.clone(), agent, command };
+        let request = MetaRequest { agent, command };
         let commands = vec![(GroupId::META, Bytes::from(codec::encode(&request)))];
         let reply = only(self.propose_all(commands).await)?;
         match codec::decode("meta reply", &reply.body)? {
@@ -310,7 +310,8 @@ impl Node {
         shard: ShardId,
         command: ShardCommand,
     ) -> Result<ShardReply> {
-        only(self.propose_shards(vec![(shard, for_shard(principal, command))]).await)
+        let agent = self.sealed_texts().agent(principal).await?;
+        only(self.propose_shards(vec![(shard, for_shard(agent, command))]).await)
     }
 
     /// Proposes commands, as [`for_shard`] encodes them, that are written together. Each has an outcome of its own, in
@@ -389,8 +390,8 @@ impl Node {
 }
 
 /// A command as it goes into the log of a shard.
-pub(crate) fn for_shard(principal: &Principal, command: ShardCommand) -> Bytes {
-    codec::encode(&ShardRequest { principal: principal.clone(), command }).into()
+pub(crate) fn for_shard(agent: Hash, command: ShardCommand) -> Bytes {
+    codec::encode(&ShardRequest { agent, command }).into()
 }
 
 /// The outcome of a single command.

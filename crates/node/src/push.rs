@@ -48,6 +48,7 @@ impl Node {
             Some(position) => Some(self.check_position(principal, position)?),
             None => None,
         };
+        let agent = self.sealed_texts().agent(principal).await?;
         let rows = Intake::new(view).convert(rows, first_row)?;
         let mut parts = Vec::new();
         for (shard, part) in split_by_shard(&rows, &ViewSchema::of(view), self.shards())? {
@@ -60,7 +61,7 @@ impl Node {
                 )));
             }
             let write = Write { view: view.id, position, rows: payload.to_vec().into(), opened };
-            let command = for_shard(principal, ShardCommand::Write(write));
+            let command = for_shard(agent, ShardCommand::Write(write));
             parts.push(Part { shard, rows: part.num_rows() as u64, command });
         }
         Ok(self.write(principal, view, parts).await)
@@ -112,7 +113,7 @@ impl Node {
         shard: ShardId,
         command: ShardCommand,
     ) -> Result<ShardReply> {
-        let command = for_shard(principal, command);
+        let command = for_shard(self.sealed_texts().agent(principal).await?, command);
         let reply = only(self.propose_shards(vec![(shard, command.clone())]).await);
         self.unless_unknown(principal, view, shard, command, reply).await
     }

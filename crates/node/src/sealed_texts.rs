@@ -66,8 +66,8 @@ impl SealedTexts {
         self.put(sealed.collect::<Result<_>>()?, false).await
     }
 
-    /// The commitment to a principal's name: always the same one, so that a principal is one agent, until it is
-    /// erased.
+    /// The commitment to a principal's name, which commands, writers and records carry in place of it: always the same
+    /// one, so that a principal is one agent, until the name is erased. Who comes back after that is another agent.
     ///
     /// # Errors
     /// The disk failed.
@@ -86,7 +86,8 @@ impl SealedTexts {
         Ok(commitment)
     }
 
-    fn known_agent(&self, principal: &Principal) -> Option<Hash> {
+    /// The agent that a principal is, if it was one before.
+    pub(crate) fn known_agent(&self, principal: &Principal) -> Option<Hash> {
         self.agents.read().unwrap_or_else(PoisonError::into_inner).get(&principal.0).copied()
     }
 

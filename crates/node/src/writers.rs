@@ -20,7 +20,7 @@ impl Node {
     /// batch of an earlier epoch is applied any more, in any shard.
     ///
     /// # Errors
-    /// The writer is another principal's, or does not exist; or a shard could not be told ([`Error::NotFenced`]).
+    /// The writer is another principal's, or was theirs before their name was erased, or does not exist; or a shard could not be told ([`Error::NotFenced`]).
     pub async fn open_writer(
         &self,
         principal: &Principal,
@@ -87,8 +87,10 @@ impl Node {
             }
             return Err(Error::NotFound(format!("writer {writer} was never issued; open a writer first")));
         };
-        if state.principal != *principal {
-            return Err(Error::Conflict(format!("writer {writer} was issued to another principal")));
+        if self.sealed_texts().known_agent(principal) != Some(state.agent) {
+            return Err(Error::Conflict(format!(
+                "writer {writer} was issued to another principal, or to you before your name was erased; open a new one"
+            )));
         }
         if state.epoch != epoch {
             return Err(Error::Conflict(format!(

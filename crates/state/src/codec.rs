@@ -5,11 +5,16 @@ use minicbor::{Decode, Encode};
 use crate::Error;
 
 /// The version written; another one read is refused.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
 
 /// Encodes a value.
 pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![FORMAT_VERSION];
+    encode_as(FORMAT_VERSION, value)
+}
+
+/// Encodes a value of a form that has versions of its own.
+pub(crate) fn encode_as<T: Encode<()>>(version: u8, value: &T) -> Vec<u8> {
+    let mut bytes = vec![version];
     minicbor::encode(value, &mut bytes)
         .expect("invariant: writing to a Vec cannot fail and no codec here refuses");
     bytes
@@ -30,9 +35,12 @@ pub fn decode<'b, T: Decode<'b, ()>>(what: &str, bytes: &'b [u8]) -> Result<T, E
                 false => Err(corrupt(format!("{} bytes are left over", body.len() - decoder.position()))),
             }
         }
-        Some((version, _)) => Err(corrupt(format!(
-            "its format version is {version}, this release reads {FORMAT_VERSION}; a newer release wrote it"
-        ))),
+        Some((version, _)) => {
+            let release = if *version > FORMAT_VERSION { "a newer" } else { "an earlier" };
+            Err(corrupt(format!(
+                "its format version is {version}, this release reads {FORMAT_VERSION}; {release} release wrote it"
+            )))
+        }
         None => Err(corrupt("it is empty".into())),
     }
 }

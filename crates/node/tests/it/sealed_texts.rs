@@ -1,13 +1,20 @@
 //! Sealed texts in a store: they outlive the key-value store, and neither damage nor erasure moves a proof.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use lineate_ledger::{Record, Sealed};
-use lineate_node::{Node, Opened};
+use lineate_node::{
+    Error, Node, Opened,
+    api::{LoadFile, LoadRequest},
+};
+use lineate_segment::intake::{ForeignFile, Intake};
 use lineate_state::meta::{Erase, MetaCommand, MetaReply};
-use lineate_types::{Hash, Principal, limits};
+use lineate_types::{ErrorKind, HasKind, Hash, NodeRef, Principal, WriterPosition, limits};
 
-use crate::store::{line, load, look, open, tester, values};
+use crate::store::{line, load, load_request, look, open, tester, values, view};
 
 /// The path of the newest source and the agent of the newest load.
 fn committed(node: &Node) -> (Sealed, Sealed) {
@@ -31,13 +38,48 @@ fn text(node: &Node, commitment: Sealed) -> Opened {
     node.sealed_texts().open(commitment).expect("opens")
 }
 
-fn texts_file(place: &Path) -> std::path::PathBuf {
+fn texts_file(place: &Path) -> PathBuf {
     place.join("sealed/texts-000001")
 }
 
 async fn close(node: Node) {
     node.shutdown().await.expect("ends");
     drop(node);
+}
+
+/// The files below a directory that hold some bytes.
+fn holding(place: &Path, text: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(place).expect("a directory");
+    let in_entry = |path: PathBuf| match path.is_dir() {
+        true => holding(&path, text),
+        false => {
+            let bytes = std::fs::read(&path).expect("reads");
+            let is_there = bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            is_there.then_some(path).into_iter().collect()
+        }
+    };
+    entries.flat_map(|entry| in_entry(entry.expect("an entry").path())).collect()
+}
+
+/// A load of files of one row each, by their paths.
+async fn load_files(node: &Node, principal: &Principal, files: &[(&str, i64)], again: bool) {
+    let mut request = LoadRequest { again, ..load_request(node, line("a", 1)).await };
+    request.files.clear();
+    for (path, value) in files {
+        let upload = load_request(node, line("a", *value)).await.files.remove(0).upload;
+        request.files.push(LoadFile { path: (*path).to_owned(), upload });
+    }
+    node.ingest(principal, request, Arc::new(|_| ())).await.expect("loads");
+}
+
+/// Pushes one row, at the next position.
+async fn push_as(node: &Node, principal: &Principal, mut position: WriterPosition) -> Result<(), Error> {
+    position.sequence += 1;
+    let view = view(node);
+    let file = ForeignFile::from_bytes("rows", line("w", 7).into());
+    let batch = Intake::new(&view).open(&file).expect("opens").next().expect("rows").expect("reads");
+    let writes = node.push(principal, &view, &batch, 0, Some(position)).await?;
+    writes.into_iter().try_for_each(|write| write.result.map(|_| ()))
 }
 
 #[tokio::test]
@@ -140,5 +182,32 @@ async fn an_erasure_cut_off_after_its_record_is_finished_at_the_next_start() {
     assert_eq!((again, root(&node)), (MetaReply::Erased { record: None }, before));
     let check = node.verify_store(Arc::new(|_| ())).await.expect("checks");
     assert_eq!((check.faults, check.texts_gone), (Vec::new(), 1));
+    close(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_an_erased_principal_is_in_no_file_and_who_comes_back_is_another() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    let ada = Principal("zq-unique".into());
+    let writer = node.open_writer(&ada, None).await.expect("opens");
+    push_as(&node, &ada, writer).await.expect("pushes");
+    let resumed = node.open_writer(&ada, Some(writer.writer)).await.expect("it is theirs");
+    load_files(&node, &ada, &[("a.ndjson", 1)], false).await;
+    let agent = committed(&node).1;
+    let named = NodeRef::Id(agent.0);
+    node.erase(&tester(), &named, &["principal".into()]).await.expect("erases");
+    close(node).await;
+    assert_eq!(holding(place.path(), &ada.0), Vec::<PathBuf>::new());
+
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    let refused = push_as(&node, &ada, resumed).await.expect_err("not theirs");
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    let refused = node.open_writer(&ada, Some(writer.writer)).await.expect_err("not theirs");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{refused}");
+    let writer = node.open_writer(&ada, None).await.expect("opens");
+    push_as(&node, &ada, writer).await.expect("pushes");
+    load_files(&node, &ada, &[("b.ndjson", 2)], false).await;
+    assert_ne!(committed(&node).1, agent);
     close(node).await;
 }

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use lineate_types::{Hash, MatchMode, Name, Principal, ShardId, TimestampUs, ViewId, WriterId};
+use lineate_types::{Hash, MatchMode, Name, ShardId, TimestampUs, ViewId, WriterId};
 use minicbor::{Decode, Encode};
 
 use crate::{LoadId, Refusal, catalog::Resolved, shard::SealNote};
 
-/// A command with who caused it.
+/// A command with who caused it. The log never holds a name: it could not be erased from it (ADR 0011).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct MetaRequest {
-    /// Who caused it.
+    /// Who caused it: the commitment to the principal's name, as records carry it.
     #[n(0)]
-    pub principal: Principal,
-    /// The commitment to the principal's name, as records carry it.
-    #[n(1)]
     pub agent: Hash,
     /// What to do.
-    #[n(2)]
+    #[n(1)]
     pub command: MetaCommand,
 }
 

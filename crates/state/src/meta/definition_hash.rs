@@ -6,6 +6,9 @@ use minicbor::Encode;
 
 use crate::{catalog::Catalog, codec};
 
+/// The version of the forms: another one gives another hash of the same definition.
+const FORM_VERSION: u8 = 1;
+
 #[derive(Encode)]
 struct ViewForm<'a> {
     #[n(0)]
@@ -75,7 +78,7 @@ pub(super) fn of_view(catalog: &Catalog, view: &ViewDefinition) -> Hash {
         features: &view.features,
         history_since: of_history.map(|other| other.version).min().unwrap_or(view.version),
     };
-    Hash::of(&codec::encode(&form))
+    Hash::of(&codec::encode_as(FORM_VERSION, &form))
 }
 
 /// The definition hash of a service version.
@@ -96,7 +99,7 @@ pub(super) fn of_service(catalog: &Catalog, service: &ServiceDefinition) -> Hash
         version: service.version,
         features: features.collect(),
     };
-    Hash::of(&codec::encode(&form))
+    Hash::of(&codec::encode_as(FORM_VERSION, &form))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub(super) const ENTITY: u8 = b'e';
 pub(super) const VIEW: u8 = b'v';
 /// `s` project `/` name `/` version → a service version.
 pub(super) const SERVICE: u8 = b's';
-/// `w` writer → its principal, epoch and last opening.
+/// `w` writer → its agent, epoch and last opening.
 pub(super) const WRITER: u8 = b'w';
 /// `l` load → its state.
 pub(super) const LOAD: u8 = b'l';

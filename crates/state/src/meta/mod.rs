@@ -55,11 +55,11 @@ impl MetaMachine {
     /// # Errors
     /// The command or the state is damaged: the replica must stop.
     pub fn apply(&mut self, at: Position, command: &[u8], batch: &mut KvBatch) -> Result<MetaReply> {
-        let MetaRequest { principal, agent, command } = codec::decode("meta command", command)?;
+        let MetaRequest { agent, command } = codec::decode("meta command", command)?;
         let reply = match command {
             MetaCommand::Define(define) => self.define(at, agent, define, batch),
             MetaCommand::OpenWriter { resume } => {
-                let opened = self.writers.open(principal, resume, at.commit_time, batch);
+                let opened = self.writers.open(agent, resume, at.commit_time, batch);
                 opened.map(|(writer, epoch)| MetaReply::Writer { writer, epoch })
             }
             MetaCommand::BeginLoad(begin) => self.begin_load(begin, batch),

@@ -2,12 +2,14 @@
 //!
 //! Invariants:
 //! - a number is issued once, also when the writer that had it is gone;
+//! - a writer belongs to an agent, which is who a principal is until their name is erased: who comes back after that is
+//!   another agent, and gets writers of its own;
 //! - of more than [`limits::WRITERS`] the one opened longest ago gives way, and never writes again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lineate_storage::kv::{KvBatch, OrderedKv};
-use lineate_types::{Principal, TimestampUs, WriterId, limits};
+use lineate_types::{Hash, TimestampUs, WriterId, limits};
 use minicbor::{Decode, Encode};
 
 use super::layout;
@@ -16,9 +18,9 @@ use crate::{Error, Result, codec, opening::Opening, scan::each};
 /// Who a writer belongs to and how often it started.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct WriterState {
-    /// The principal it was issued to.
+    /// Who it was issued to: the commitment to the principal's name.
     #[n(0)]
-    pub principal: Principal,
+    pub agent: Hash,
     /// The epoch it is in.
     #[n(1)]
     pub epoch: u32,
@@ -68,16 +70,16 @@ impl Writers {
     /// Issues a writer, or opens one again in its next epoch.
     pub(crate) fn open(
         &mut self,
-        principal: Principal,
+        agent: Hash,
         resume: Option<WriterId>,
         at: TimestampUs,
         batch: &mut KvBatch,
     ) -> Result<(WriterId, u32)> {
         let (writer, epoch) = match resume {
             None => (WriterId(self.last_issued().0 + 1), 1),
-            Some(writer) => (writer, self.next_epoch(writer, &principal)?),
+            Some(writer) => (writer, self.next_epoch(writer, agent)?),
         };
-        let state = WriterState { principal, epoch, opened: at };
+        let state = WriterState { agent, epoch, opened: at };
         batch.put(layout::writer(writer), codec::encode(&state));
         self.insert(writer, state);
         while self.states.len() > self.most
@@ -89,16 +91,16 @@ impl Writers {
         Ok((writer, epoch))
     }
 
-    fn next_epoch(&self, writer: WriterId, principal: &Principal) -> Result<u32> {
+    fn next_epoch(&self, writer: WriterId, agent: Hash) -> Result<u32> {
         let missing = |hint: &str| Error::NotFound {
             what: "writer".into(),
             name: writer.to_string(),
             hint: hint.into(),
         };
         match self.states.get(&writer) {
-            Some(state) if state.principal != *principal => {
-                Err(Error::PermissionDenied(format!("writer {writer} was issued to another principal")))
-            }
+            Some(state) if state.agent != agent => Err(Error::PermissionDenied(format!(
+                "writer {writer} was issued to another principal, or to you before your name was erased; open a new one"
+            ))),
             Some(state) => state.epoch.checked_add(1).ok_or_else(|| {
                 Error::ResourceExhausted(format!("writer {writer} had every epoch there is; open a new one"))
             }),
@@ -137,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// Writers of one principal beside the store they are kept in.
+    /// Writers beside the store they are kept in.
     struct Host {
         writers: Writers,
         kv: MemKv,
@@ -145,16 +147,11 @@ mod tests {
     }
 
     impl Host {
-        fn open(
-            &mut self,
-            principal: &str,
-            resume: Option<u64>,
-        ) -> std::result::Result<(u64, u32), ErrorKind> {
+        fn open(&mut self, agent: &str, resume: Option<u64>) -> std::result::Result<(u64, u32), ErrorKind> {
             self.now += 1;
             let mut batch = KvBatch::new();
-            let principal = Principal(principal.into());
-            let opened =
-                self.writers.open(principal, resume.map(WriterId), TimestampUs(self.now), &mut batch);
+            let agent = Hash::of(agent.as_bytes());
+            let opened = self.writers.open(agent, resume.map(WriterId), TimestampUs(self.now), &mut batch);
             self.kv.apply("meta", batch).expect("stores");
             let restored = Writers::restore(&self.kv, "meta").expect("restores");
             assert_eq!(Writers { most: self.writers.most, ..restored }, self.writers);
@@ -195,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn another_principal_cannot_open_a_writer_again() {
+    fn another_agent_cannot_open_a_writer_again() {
         let mut host = host(2);
         assert_eq!(host.open("p", None), Ok((1, 1)));
         assert_eq!(host.open("q", Some(1)), Err(ErrorKind::PermissionDenied));

@@ -1,19 +1,17 @@
 //! What can be asked of a shard group, and what it answers (`docs/formats/command.md`).
 
 use lineate_segment::segment::SegmentInfo;
-use lineate_types::{
-    Hash, Hasher, HistoryId, Principal, TimestampUs, ViewDefinition, ViewId, WriterId, WriterPosition,
-};
+use lineate_types::{Hash, Hasher, HistoryId, TimestampUs, ViewDefinition, ViewId, WriterId, WriterPosition};
 use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{LoadId, Refusal, RunNumber};
 
-/// A command with who caused it.
+/// A command with who caused it. The log never holds a name: it could not be erased from it (ADR 0011).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct ShardRequest {
-    /// Who caused it.
+    /// Who caused it: the commitment to the principal's name.
     #[n(0)]
-    pub principal: Principal,
+    pub agent: Hash,
     /// What to do.
     #[n(1)]
     pub command: ShardCommand,

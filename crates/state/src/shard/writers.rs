@@ -224,7 +224,6 @@ impl Writers {
 #[cfg(test)]
 mod tests {
     use lineate_storage::kv::MemKv;
-    use lineate_types::Principal;
     use proptest::prelude::*;
 
     use super::*;
@@ -317,7 +316,7 @@ mod tests {
                             Step::Resume(index) if !openings.is_empty() => Some(index.get(&openings).0),
                             _ => None,
                         };
-                        let opened = issued.open(Principal("p".into()), resume, now, &mut batch);
+                        let opened = issued.open(Hash::of(b"p"), resume, now, &mut batch);
                         openings.extend(opened.ok().map(|(writer, epoch)| (writer, epoch, now)));
                     }
                     Step::Fence(_) | Step::Send(_, _) if openings.is_empty() => {}

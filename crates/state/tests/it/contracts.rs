@@ -12,7 +12,7 @@ use lineate_state::{
 };
 use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
 use lineate_types::{
-    DataType, ErrorKind, Feature, HasKind, Hash, HistoryId, KeyColumn, KeyType, Name, Principal, TimestampUs,
+    DataType, ErrorKind, Feature, HasKind, Hash, HistoryId, KeyColumn, KeyType, Name, TimestampUs,
     ViewDefinition, ViewId, WriterId, WriterPosition, limits,
 };
 
@@ -60,7 +60,7 @@ fn rows_acknowledged_in_one_view_are_not_taken_for_a_replay_of_rows_of_another()
     let mut index = 0;
     let mut apply = |command| {
         index += 1;
-        let request = ShardRequest { principal: Principal("p".into()), command };
+        let request = ShardRequest { agent: Hash::of(b"p"), command };
         let reply = machine.apply(at(index), &codec::encode(&request), &mut KvBatch::new());
         reply.expect("no damage")
     };
@@ -102,7 +102,7 @@ impl Meta {
 
     fn apply(&mut self, command: MetaCommand) -> MetaReply {
         self.index += 1;
-        let request = MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command };
+        let request = MetaRequest { agent: Hash::of(b"p"), command };
         let mut batch = KvBatch::new();
         let reply = self.machine.apply(at(self.index), &codec::encode(&request), &mut batch);
         self.kv.apply("meta", batch).expect("stores");
@@ -167,7 +167,7 @@ fn a_late_batch_is_answered_the_same_before_and_after_a_restart() {
     let (mut machine, kv, mut index) = (ShardMachine::default(), MemKv::new(), 0);
     let mut apply = |machine: &mut ShardMachine, command| {
         index += 1;
-        let request = ShardRequest { principal: Principal("p".into()), command };
+        let request = ShardRequest { agent: Hash::of(b"p"), command };
         let mut batch = KvBatch::new();
         let reply = machine.apply(at(index), &codec::encode(&request), &mut batch).expect("no damage");
         kv.apply("shard", batch).expect("stores");

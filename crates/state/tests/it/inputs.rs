@@ -17,9 +17,7 @@ use lineate_state::{
     shard::{RunKey, SealNote},
 };
 use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
-use lineate_types::{
-    Bucket, Hash, HistoryId, NodeRef, Principal, ShardId, TimestampUs, ViewId, WriterId, limits,
-};
+use lineate_types::{Bucket, Hash, HistoryId, NodeRef, ShardId, TimestampUs, ViewId, WriterId, limits};
 
 const TREE: &str = "meta";
 const GROUP: u64 = limits::COLLECTION_MEMBERS as u64;
@@ -53,7 +51,7 @@ impl Host {
     fn apply(&mut self, command: MetaCommand) -> MetaReply {
         self.now += 1;
         let at = Position { index: self.now as u64, commit_time: TimestampUs(self.now) };
-        let request = MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command };
+        let request = MetaRequest { agent: Hash::of(b"p"), command };
         let mut batch = KvBatch::new();
         let reply = self.machine.apply(at, &codec::encode(&request), &mut batch).expect("no damage");
         self.kv.apply(TREE, batch).expect("stores");

@@ -10,7 +10,7 @@ use lineate_state::{
     meta::{BeginLoad, CommitLoad, Define, MetaCommand, MetaMachine, MetaReply, MetaRequest, SourceDraft},
 };
 use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
-use lineate_types::{Hash, Principal, TimestampUs, ViewId};
+use lineate_types::{Hash, TimestampUs, ViewId};
 use proptest::prelude::*;
 
 const TREE: &str = "meta";
@@ -46,7 +46,7 @@ impl Meta {
     fn apply(&mut self, command: MetaCommand) -> MetaReply {
         self.now += 1;
         let at = Position { index: self.now as u64, commit_time: TimestampUs(self.now) };
-        let request = MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command };
+        let request = MetaRequest { agent: Hash::of(b"p"), command };
         let mut batch = KvBatch::new();
         let reply = self.machine.apply(at, &codec::encode(&request), &mut batch).expect("no damage");
         self.kv.apply(TREE, batch).expect("stores");

@@ -7,7 +7,7 @@ use lineate_state::{
     meta::{AssertionDraft, Define, MetaCommand, MetaMachine, MetaReply, MetaRequest},
 };
 use lineate_storage::kv::KvBatch;
-use lineate_types::{Hash, MatchMode, Principal, TimestampUs};
+use lineate_types::{Hash, MatchMode, TimestampUs};
 use serde_json::{Value, json};
 
 fn base() -> Value {
@@ -47,7 +47,7 @@ fn applied(catalog_file: Definitions) -> Catalog {
         resolved: plan.resolved,
         assertions: vec![],
     });
-    let request = MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command };
+    let request = MetaRequest { agent: Hash::of(b"p"), command };
     let at = lineate_state::Position { index: 1, commit_time: TimestampUs(1) };
     let reply = machine.apply(at, &codec::encode(&request), &mut KvBatch::new()).expect("applies");
     assert_eq!(reply, MetaReply::Done);
@@ -371,7 +371,7 @@ fn a_refused_assertion_leaves_the_catalog_and_the_ledger_as_they_were() {
     let define = |assertions| {
         let (catalog_version, resolved) = (plan.catalog_version, plan.resolved.clone());
         let command = MetaCommand::Define(Define { catalog_version, resolved, assertions });
-        codec::encode(&MetaRequest { principal: Principal("p".into()), agent: Hash::of(b"p"), command })
+        codec::encode(&MetaRequest { agent: Hash::of(b"p"), command })
     };
     let at = lineate_state::Position { index: 1, commit_time: TimestampUs(1) };
     for bad in bad {

@@ -11,8 +11,8 @@ use lineate_state::{
 };
 use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
 use lineate_types::{
-    DataType, Feature, HistoryId, KeyColumn, KeyType, Principal, TimestampUs, ViewDefinition, ViewId,
-    WriterId, WriterPosition,
+    DataType, Feature, Hash, HistoryId, KeyColumn, KeyType, TimestampUs, ViewDefinition, ViewId, WriterId,
+    WriterPosition,
 };
 
 const TREE: &str = "shard";
@@ -64,7 +64,7 @@ impl Host {
     fn apply(&mut self, command: ShardCommand) -> ShardReply {
         self.index += 1;
         let at = Position { index: self.index, commit_time: TimestampUs(self.index as i64 * 10) };
-        let request = ShardRequest { principal: Principal("p".into()), command };
+        let request = ShardRequest { agent: Hash::of(b"p"), command };
         let mut batch = KvBatch::new();
         let reply = self.machine.apply(at, &codec::encode(&request), &mut batch).expect("no damage");
         self.kv.apply(TREE, batch).expect("stores");
@@ -137,7 +137,7 @@ fn a_command_of_a_newer_release_stops_the_replica() {
     let mut machine = ShardMachine::default();
     let at = Position { index: 1, commit_time: TimestampUs(1) };
     let request = ShardRequest {
-        principal: Principal("p".into()),
+        agent: Hash::of(b"p"),
         command: ShardCommand::Recorded(RunKey { history: HistoryId(1), run: Default::default() }),
     };
     let mut bytes = codec::encode(&request);
