@@ -92,9 +92,9 @@ impl Node {
     /// # Errors
     /// The disk refused.
     pub(crate) async fn finish_erasures(&self) -> Result<()> {
-        let erased: Vec<Hash> =
+        let erased: BTreeSet<Hash> =
             self.meta().read().ledger().erased().iter().map(|Sealed(commitment)| *commitment).collect();
-        let count = self.sealed_texts().erase(erased).await?;
+        let count = self.sealed_texts().erase(erased).await?.erased;
         if count > 0 {
             tracing::info!(count, "sealed texts erased");
         }

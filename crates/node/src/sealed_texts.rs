@@ -4,13 +4,13 @@
 //! (`lineate_storage::sealed`): they are left out of checkpoints and backups, and nothing but a text is lost with them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use lineate_ledger::{Sealed, SealedText};
-use lineate_storage::sealed::{Found, NewText, SealedFiles, SealedReport};
+use lineate_storage::sealed::{Erasure, Found, NewText, SealedFiles, SealedReport};
 use lineate_types::{Hash, Principal};
 
 use crate::{Error, Result};
@@ -138,11 +138,11 @@ impl SealedTexts {
         }
     }
 
-    /// Erases texts; says how many there were. Every record and proof stays as it is.
+    /// Erases texts; says how many there were, and which were not found. Every record and proof stays as it is.
     ///
     /// # Errors
     /// The disk failed; the call can be repeated.
-    pub async fn erase(&self, commitments: Vec<Hash>) -> Result<usize> {
+    pub async fn erase(&self, commitments: BTreeSet<Hash>) -> Result<Erasure> {
         let files = self.files.clone();
         self.agents
             .write()

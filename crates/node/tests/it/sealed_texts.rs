@@ -12,6 +12,7 @@ use lineate_node::{
 };
 use lineate_segment::intake::{ForeignFile, Intake};
 use lineate_state::meta::{Erase, MetaCommand, MetaReply};
+use lineate_storage::sealed::Erasure;
 use lineate_types::{ErrorKind, HasKind, Hash, NodeRef, Principal, WriterPosition, limits};
 
 use crate::store::{line, load, load_request, look, open, tester, values, view};
@@ -129,7 +130,9 @@ async fn erasing_texts_changes_no_record_and_no_proof() {
     let node = open(place.path(), limits::CACHE_BYTES).await;
     load(&node, line("a", 1)).await;
     let ((path, agent), before) = (committed(&node), root(&node));
-    assert_eq!(node.sealed_texts().erase(vec![path.0, agent.0, Hash::of(b"none")]).await.expect("erases"), 2);
+    let erasure =
+        node.sealed_texts().erase([path.0, agent.0, Hash::of(b"none")].into()).await.expect("erases");
+    assert_eq!(erasure, Erasure { erased: 2, unknown: vec![Hash::of(b"none")] });
     let bytes = std::fs::read(texts_file(place.path())).expect("reads");
     assert!(!bytes.windows(11).any(|window| window == b"rows.ndjson"), "the text is gone from the file");
     close(node).await;

@@ -114,6 +114,14 @@ impl<'a> Frame<'a> {
         bytes.extend_from_slice(&whole);
     }
 
+    /// What is left of a text whose bytes are not all there: a frame without a payload that does not hold, so that the
+    /// text stays damaged.
+    pub(super) fn encode_damaged(key: Hash, bytes: &mut Vec<u8>) {
+        Frame { kind: FrameKind::Text, key, payload: &[] }.encode(bytes);
+        let check = bytes.len() - CHECK_BYTES..;
+        bytes.get_mut(check).into_iter().flatten().for_each(|byte| *byte = !*byte);
+    }
+
     /// The bytes of a frame with this payload.
     pub(super) fn encoded_length(payload: &[u8]) -> usize {
         HEADER_BYTES + payload.len() + CHECK_BYTES

@@ -3,7 +3,8 @@
 //! Invariants:
 //! - what [`SealedFiles::put`] returned for is durable; calls that run at once share their syncs;
 //! - a text that is damaged is an error of its own and hides no other;
-//! - an erased text is gone from the files, and said to be erased ever after.
+//! - an erased text is gone from the files, and said to be erased ever after; of a forgotten one nothing is said;
+//! - what is no frame goes with the next rewriting of its file: it may be a text that nobody can ask for.
 //!
 //! The bytes are in `docs/formats/sealed-texts.md`. Deliberately absent: what a text or its key means, and any way to
 //! change a text.
@@ -13,7 +14,7 @@ mod pieces;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -67,6 +68,24 @@ pub struct SealedReport {
     pub damaged: u64,
 }
 
+/// What an erasure found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erasure {
+    /// How many texts were there, and are gone now.
+    pub erased: usize,
+    /// The keys of no text: it was never kept here, or was lost with the header of its frame.
+    pub unknown: Vec<Hash>,
+}
+
+/// What is left in a file of a text that goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// That it was erased.
+    Erased,
+    /// Nothing.
+    None,
+}
+
 /// Where a text is.
 #[derive(Debug, Clone, Copy)]
 enum Place {
@@ -86,6 +105,8 @@ pub struct SealedFiles {
     synced: Mutex<u64>,
     index: RwLock<BTreeMap<Hash, Place>>,
     listed: Mutex<Vec<(Hash, Vec<u8>)>>,
+    /// The files with bytes that are no frame. Taken last.
+    unclean: Mutex<BTreeSet<u32>>,
 }
 
 impl SealedFiles {
@@ -109,6 +130,7 @@ impl SealedFiles {
         }
         let mut index = BTreeMap::new();
         let mut listed = Vec::new();
+        let mut unclean = BTreeSet::new();
         let mut last = None;
         let names = disk.list(directory).map_err(|source| Error::io("list", directory, source))?;
         for name in names {
@@ -123,14 +145,19 @@ impl SealedFiles {
             let (bytes, length) = read_file(disk.as_ref(), &path)?;
             FileHeader::check_version(&path, &bytes)?;
             let mut whole = length == bytes.len() as u64;
+            let mut clean = whole;
             for piece in pieces(&bytes) {
                 whole &= matches!(piece, Piece::Frame { .. });
+                clean &= !matches!(piece, Piece::Garbage(_));
                 if let Piece::Frame { frame: Frame { kind: FrameKind::Listed, key, payload }, .. } = &piece {
                     listed.push((*key, payload.to_vec()));
                 }
                 if let Some((key, place)) = piece.place(number) {
                     index.insert(key, place);
                 }
+            }
+            if !clean {
+                unclean.insert(number);
             }
             // Nothing is appended to a file that is in doubt.
             last = Some((number, whole.then_some(bytes.len() as u64)));
@@ -144,6 +171,7 @@ impl SealedFiles {
             synced: Mutex::new(0),
             index: RwLock::new(index),
             listed: Mutex::new(listed),
+            unclean: Mutex::new(unclean),
         })
     }
 
@@ -245,48 +273,76 @@ impl SealedFiles {
         std::mem::take(&mut *self.listed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Erases texts, damaged ones too: their files are written anew without them. Says how many there were.
+    /// The keys of all texts, damaged ones too.
+    pub fn keys(&self) -> BTreeSet<Hash> {
+        let index = self.index();
+        index.iter().filter(|(_, place)| !matches!(place, Place::Erased)).map(|(key, _)| *key).collect()
+    }
+
+    /// Erases texts, damaged ones too: their files are written anew without them.
     ///
     /// # Errors
     /// Fails where the operating system refuses; what was not erased is still there then. The call can be repeated,
     /// after the files were opened again if the error says so.
-    pub fn erase(&self, keys: &[Hash]) -> Result<usize> {
-        let mut writer = self.writer();
-        writer.check()?;
-        let mut by_file: BTreeMap<u32, Vec<Hash>> = BTreeMap::new();
+    pub fn erase(&self, keys: &BTreeSet<Hash>) -> Result<Erasure> {
+        self.remove(keys, Mark::Erased)
+    }
+
+    /// Erases texts that nobody asks for, now or later: nothing is kept of them. Says how many there were.
+    ///
+    /// # Errors
+    /// As [`SealedFiles::erase`].
+    pub fn forget(&self, keys: &BTreeSet<Hash>) -> Result<usize> {
+        Ok(self.remove(keys, Mark::None)?.erased)
+    }
+
+    fn remove(&self, keys: &BTreeSet<Hash>, mark: Mark) -> Result<Erasure> {
+        let mut by_file: BTreeMap<u32, BTreeSet<Hash>> = BTreeMap::new();
+        let mut erasure = Erasure::default();
         {
             let index = self.index();
             for key in keys {
-                if let Some(Place::At { file, .. } | Place::Damaged { file }) = index.get(key) {
-                    by_file.entry(*file).or_default().push(*key);
+                match index.get(key) {
+                    Some(Place::At { file, .. } | Place::Damaged { file }) => {
+                        by_file.entry(*file).or_default().insert(*key);
+                    }
+                    Some(Place::Erased) => {}
+                    None => erasure.unknown.push(*key),
                 }
             }
         }
-        let mut erased = 0;
-        for (file, keys) in by_file {
-            self.erase_in(&mut writer, file, &keys)?;
-            erased += keys.len();
-        }
-        Ok(erased)
-    }
-
-    fn erase_in(&self, writer: &mut Writer, number: u32, keys: &[Hash]) -> Result<()> {
-        let path = self.path(number);
-        let (bytes, _) = read_file(self.disk.as_ref(), &path)?;
-        let mut rewritten = Vec::with_capacity(bytes.len());
-        FileHeader { number }.encode(&mut rewritten);
-        for piece in pieces(&bytes) {
-            match piece.key().filter(|key| keys.contains(key)) {
-                Some(key) => Frame { kind: FrameKind::Erased, key, payload: &[] }.encode(&mut rewritten),
-                None => rewritten.extend_from_slice(piece.bytes()),
+        if mark == Mark::Erased && !erasure.unknown.is_empty() {
+            // They may be in bytes that are no frame.
+            for file in self.unclean().iter() {
+                by_file.entry(*file).or_default();
             }
         }
+        for (file, keys) in by_file {
+            // Others may write between two files.
+            self.remove_in(file, &keys, mark)?;
+            erasure.erased += keys.len();
+        }
+        Ok(erasure)
+    }
+
+    fn remove_in(&self, number: u32, keys: &BTreeSet<Hash>, mark: Mark) -> Result<()> {
+        let mut writer = self.writer();
+        writer.check()?;
+        let path = self.path(number);
+        let (bytes, _) = read_file(self.disk.as_ref(), &path)?;
+        let (rewritten, is_whole) = without(&bytes, number, keys, mark);
         // Readers wait: places of the one file mean nothing in the other.
         let mut index = self.index_mut();
-        let replaced = writer.replace(number, &rewritten);
+        let replaced = writer.replace(number, &rewritten, is_whole);
         let (there, _) = read_file(self.disk.as_ref(), &path)?;
+        for key in keys {
+            index.remove(key);
+        }
         for (key, place) in pieces(&there).filter_map(|piece| piece.place(number)) {
             index.insert(key, place);
+        }
+        if replaced.is_ok() {
+            self.unclean().remove(&number);
         }
         replaced
     }
@@ -310,6 +366,10 @@ impl SealedFiles {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unclean(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.unclean.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn index(&self) -> RwLockReadGuard<'_, BTreeMap<Hash, Place>> {
@@ -344,6 +404,32 @@ impl Part {
         let kind = if text.listed { FrameKind::Listed } else { FrameKind::Text };
         Frame { kind, key: text.key, payload: text.bytes }.encode(&mut self.bytes);
     }
+}
+
+/// A file anew, without some texts and without what is no frame; and whether nothing in it is damaged.
+fn without(bytes: &[u8], number: u32, keys: &BTreeSet<Hash>, mark: Mark) -> (Vec<u8>, bool) {
+    let mut rewritten = Vec::with_capacity(bytes.len());
+    let mut is_whole = true;
+    FileHeader { number }.encode(&mut rewritten);
+    for piece in pieces(bytes) {
+        match (piece.key().filter(|key| keys.contains(key)), piece) {
+            (_, Piece::Garbage(_)) => {}
+            (Some(key), _) if mark == Mark::Erased => {
+                Frame { kind: FrameKind::Erased, key, payload: &[] }.encode(&mut rewritten);
+            }
+            (Some(_), _) => {}
+            (None, Piece::Frame { bytes, .. }) => rewritten.extend_from_slice(bytes),
+            (None, Piece::Damaged { key, is_cut_off, bytes }) => {
+                is_whole = false;
+                match is_cut_off {
+                    // Behind it, other frames than before might be taken for its bytes.
+                    true => Frame::encode_damaged(key, &mut rewritten),
+                    false => rewritten.extend_from_slice(bytes),
+                }
+            }
+        }
+    }
+    (rewritten, is_whole)
 }
 
 /// The bytes of a file and its length: of a file that is longer than any may be, only the beginning is read.

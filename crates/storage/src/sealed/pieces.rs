@@ -12,9 +12,9 @@ use super::{
 pub(super) enum Piece<'a> {
     /// A whole frame.
     Frame { frame: Frame<'a>, offset: usize, bytes: &'a [u8] },
-    /// A frame whose payload is damaged or ends early.
-    Damaged { key: Hash, bytes: &'a [u8] },
-    /// What no frame begins in.
+    /// A frame whose payload is damaged or ends early: `is_cut_off` where not all of its bytes are there.
+    Damaged { key: Hash, is_cut_off: bool, bytes: &'a [u8] },
+    /// What no frame begins in. It may be texts whose headers are damaged.
     Garbage(&'a [u8]),
 }
 
@@ -68,9 +68,10 @@ fn piece(rest: &[u8], offset: usize) -> Piece<'_> {
         Some((length, Err(DamagedPayload { key }))) => {
             let ends_well =
                 rest.get(length..).is_some_and(|next| next.is_empty() || Frame::total_length(next).is_some());
-            // Where no frame follows, the payload was cut off by what comes next.
-            let length = if ends_well { length } else { next_frame(rest).unwrap_or(rest.len()) };
-            Piece::Damaged { key, bytes: rest.get(..length).unwrap_or(rest) }
+            // Where no frame follows, the payload may be cut off by what comes next.
+            let cut = if ends_well { None } else { next_frame(rest).filter(|next| *next < length) };
+            let own = cut.unwrap_or(length).min(rest.len());
+            Piece::Damaged { key, is_cut_off: own < length, bytes: rest.get(..own).unwrap_or(rest) }
         }
         None => Piece::Garbage(rest.get(..next_frame(rest).unwrap_or(rest.len())).unwrap_or(rest)),
     }

@@ -70,10 +70,11 @@ impl Writer {
             self.poison(format!("a sync failed: {source}"));
             return Err(Error::io("sync the sealed texts in", &self.directory, source));
         }
-        let open = match &mut self.file {
+        let open = match self.file.take() {
             Some(open) => open,
-            none => none.insert(create(self.disk.as_ref(), &self.directory, &mut self.last)?),
+            None => self.create()?,
         };
+        let open = self.file.insert(open);
         let start = open.length;
         if let Err(source) = open.file.write_at(start, bytes) {
             // What is left of it must not stand before the next frame.
@@ -99,18 +100,47 @@ impl Writer {
         Ok((self.file.as_ref().map(|open| open.file.clone()), self.appended))
     }
 
-    /// Replaces a file by other bytes, durably and at once. Where it fails and the file may have been replaced, nothing
-    /// more can be written.
-    pub(super) fn replace(&mut self, number: u32, bytes: &[u8]) -> Result<()> {
+    /// Replaces a file by other bytes, durably and at once; `is_whole` says that nothing in them is damaged, so that
+    /// more may be appended. Where it fails and the file may have been replaced, nothing more can be written.
+    pub(super) fn replace(&mut self, number: u32, bytes: &[u8], is_whole: bool) -> Result<()> {
         let file = write_aside(self.disk.as_ref(), &self.directory, number, bytes)?;
-        if let Err(error) = put_in_place(self.disk.as_ref(), &self.directory, number) {
-            self.poison(format!("a file could not be replaced: {error}"));
-            return Err(error);
+        match rename(self.disk.as_ref(), &self.directory, number) {
+            Ok(()) => {}
+            // It still has its old bytes.
+            Err(full @ Error::Full { .. }) => return Err(full),
+            Err(error) => {
+                self.poison(format!("a file could not be replaced: {error}"));
+                return Err(error);
+            }
         }
+        self.sync_directory()?;
         if number == self.last {
-            self.file = Some(Open { file, length: bytes.len() as u64 });
+            self.file = is_whole.then(|| Open { file, length: bytes.len() as u64 });
         }
         Ok(())
+    }
+
+    /// Makes the next file. Where that fails before it has its name it holds no text, and is made again.
+    fn create(&mut self) -> Result<Open> {
+        let number =
+            self.last.checked_add(1).ok_or_else(|| Error::invalid("there are 2^32 files of sealed texts"))?;
+        let mut header = Vec::with_capacity(FILE_HEADER_BYTES);
+        FileHeader { number }.encode(&mut header);
+        let file = write_aside(self.disk.as_ref(), &self.directory, number, &header)?;
+        rename(self.disk.as_ref(), &self.directory, number)?;
+        self.sync_directory()?;
+        self.last = number;
+        Ok(Open { file, length: header.len() as u64 })
+    }
+
+    /// Makes the names in the directory durable. Where that fails nobody knows which are, and another sync would not
+    /// tell: nothing more can be written.
+    fn sync_directory(&mut self) -> Result<()> {
+        let synced = self.disk.sync_directory(&self.directory);
+        synced.map_err(|source| {
+            self.poison(format!("a sync of the directory failed: {source}"));
+            Error::io("sync", &self.directory, source)
+        })
     }
 
     pub(super) fn poison(&mut self, reason: String) {
@@ -125,17 +155,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// Makes the next file. Where that fails half way it holds no text, and is made again.
-fn create(disk: &dyn Disk, directory: &Path, last: &mut u32) -> Result<Open> {
-    let number = last.checked_add(1).ok_or_else(|| Error::invalid("there are 2^32 files of sealed texts"))?;
-    let mut header = Vec::with_capacity(FILE_HEADER_BYTES);
-    FileHeader { number }.encode(&mut header);
-    let file = write_aside(disk, directory, number, &header)?;
-    put_in_place(disk, directory, number)?;
-    *last = number;
-    Ok(Open { file, length: header.len() as u64 })
 }
 
 /// Writes a file under another name than its own, durably but for that name. If it fails, nothing is left of it.
@@ -154,13 +173,13 @@ fn write_aside(disk: &dyn Disk, directory: &Path, number: u32, bytes: &[u8]) -> 
     })
 }
 
-/// Gives a file that was written aside its name.
-fn put_in_place(disk: &dyn Disk, directory: &Path, number: u32) -> Result<()> {
+/// Gives a file that was written aside its name, which is not durable yet.
+fn rename(disk: &dyn Disk, directory: &Path, number: u32) -> Result<()> {
     let path = directory.join(file_name(number));
     let aside = directory.join(file_name(number) + UNFINISHED);
     if let Err(source) = disk.rename(&aside, &path) {
         let _ = disk.remove(&aside);
         return Err(Error::io("rename", aside, source));
     }
-    disk.sync_directory(directory).map_err(|source| Error::io("sync", directory, source))
+    Ok(())
 }

@@ -1,11 +1,15 @@
 //! Sealed texts: kept, read, erased; through power losses, full disks and damage.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use lineate_storage::{
     Error, Seed,
     disk::{Disk, DiskFault, MemDisk},
-    sealed::{Found, NewText, SealedFiles, SealedReport},
+    sealed::{Erasure, Found, NewText, SealedFiles, SealedReport},
 };
 use lineate_types::{ErrorKind, HasKind, Hash, limits};
 use proptest::prelude::*;
@@ -18,6 +22,10 @@ fn open(disk: &MemDisk) -> SealedFiles {
 
 fn key(number: usize) -> Hash {
     Hash::of(&number.to_le_bytes())
+}
+
+fn keys(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<Hash> {
+    numbers.into_iter().map(key).collect()
 }
 
 fn text(number: usize, bytes: usize) -> Vec<u8> {
@@ -81,8 +89,9 @@ fn an_erased_text_is_gone_from_the_files_and_the_others_are_not() {
     for number in 0..20 {
         put(&files, number, 200).expect("puts");
     }
-    assert_eq!(files.erase(&[key(3), key(4), key(99)]).expect("erases"), 2);
-    assert_eq!(files.erase(&[key(3)]).expect("erases"), 0);
+    let erasure = files.erase(&keys([3, 4, 99])).expect("erases");
+    assert_eq!(erasure, Erasure { erased: 2, unknown: vec![key(99)] });
+    assert_eq!(files.erase(&keys([3])).expect("erases"), Erasure::default());
     put(&files, 20, 200).expect("puts after it");
     let bytes = disk.bytes(path_of(1).as_ref()).expect("there");
     for (number, stays) in [(2, true), (3, false), (4, false), (20, true)] {
@@ -147,10 +156,82 @@ fn a_damaged_text_can_be_erased() {
     disk.replace(path_of(1).as_ref(), bytes);
     let files = open(&disk);
     assert!(matches!(files.get(&key(1)), Err(Error::Corrupt { .. })));
-    assert_eq!(files.erase(&[key(1)]).expect("erases"), 1);
+    assert_eq!(files.erase(&keys([1])).expect("erases").erased, 1);
     let files = open(&disk);
     assert_eq!(files.get(&key(1)).expect("reads"), Found::Erased);
     assert_eq!(files.get(&key(2)).expect("reads"), Found::Text(text(2, 50)));
+}
+
+#[test]
+fn a_text_whose_header_is_damaged_is_named_and_goes_with_the_next_erasure() {
+    for (erased, expected) in
+        [(1, Erasure { erased: 0, unknown: vec![key(1)] }), (2, Erasure { erased: 1, unknown: vec![] })]
+    {
+        let disk = MemDisk::new();
+        let files = open(&disk);
+        for number in 1..4 {
+            put(&files, number, 50).expect("puts");
+        }
+        let mut bytes = disk.bytes(path_of(1).as_ref()).expect("there");
+        bytes[32 + 5] ^= 1;
+        disk.replace(path_of(1).as_ref(), bytes);
+        let files = open(&disk);
+        assert_eq!(files.get(&key(1)).expect("reads"), Found::Unknown);
+        assert_eq!(files.erase(&keys([erased])).expect("erases"), expected);
+        let bytes = disk.bytes(path_of(1).as_ref()).expect("there");
+        assert!(!bytes.windows(50).any(|window| window == text(1, 50)), "its bytes are gone");
+        for files in [files, open(&disk)] {
+            assert_eq!(files.get(&key(3)).expect("reads"), Found::Text(text(3, 50)));
+            let rest = if erased == 2 { Found::Erased } else { Found::Text(text(2, 50)) };
+            assert_eq!(files.get(&key(2)).expect("reads"), rest);
+        }
+    }
+}
+
+#[test]
+fn a_forgotten_text_leaves_nothing() {
+    let disk = MemDisk::new();
+    let files = open(&disk);
+    put(&files, 1, 50).expect("puts");
+    let before = disk.bytes(path_of(1).as_ref()).expect("there");
+    put(&files, 2, 50).expect("puts");
+    assert_eq!(files.keys(), keys([1, 2]));
+    assert_eq!(files.forget(&keys([2, 9])).expect("forgets"), 1);
+    assert_eq!(files.get(&key(2)).expect("reads"), Found::Unknown);
+    assert_eq!(disk.bytes(path_of(1).as_ref()).expect("there"), before);
+    put(&files, 3, 50).expect("puts");
+    for files in [files, open(&disk)] {
+        assert_eq!(files.keys(), keys([1, 3]));
+        assert_eq!(files.get(&key(3)).expect("reads"), Found::Text(text(3, 50)));
+    }
+}
+
+#[test]
+fn what_is_damaged_stays_damaged_when_its_file_is_written_anew_and_nothing_comes_behind_it() {
+    let disk = MemDisk::new();
+    let files = open(&disk);
+    for number in 1..4 {
+        put(&files, number, 50).expect("puts");
+    }
+    let whole = disk.bytes(path_of(1).as_ref()).expect("there");
+    let frame = 60 + 50 + 16;
+    let mut hurt = whole.clone();
+    hurt[32 + frame + 60] ^= 1;
+    // In the middle of the file, and cut off there or at the end of it.
+    let cut_off = [&whole[..32 + frame + 70], &whole[32 + 2 * frame..]].concat();
+    for (bytes, damaged) in [(hurt, 2), (cut_off, 2), (whole[..whole.len() - 20].to_vec(), 3)] {
+        disk.replace(path_of(1).as_ref(), bytes);
+        let files = open(&disk);
+        assert_eq!(files.erase(&keys([1])).expect("erases").erased, 1);
+        put(&files, 9, 50).expect("puts");
+        for files in [files, open(&disk)] {
+            assert_eq!(files.report(), SealedReport { texts: 2, erased: 1, damaged: 1 });
+            assert!(matches!(files.get(&key(damaged)), Err(Error::Corrupt { .. })));
+            assert_eq!(files.get(&key(5 - damaged)).expect("reads"), Found::Text(text(5 - damaged, 50)));
+            assert_eq!(files.get(&key(9)).expect("reads"), Found::Text(text(9, 50)));
+        }
+        disk.lose(path_of(2).as_ref());
+    }
 }
 
 #[test]
@@ -178,6 +259,17 @@ fn a_failed_sync_refuses_all_further_texts_until_reopened() {
     assert!(matches!(put(&files, 3, 10), Err(Error::Poisoned { .. })));
     assert_eq!(files.get(&key(1)).expect("reads"), Found::Text(text(1, 10)));
     put(&open(&disk), 3, 10).expect("puts");
+}
+
+#[test]
+fn a_failed_sync_of_the_directory_of_a_new_file_refuses_all_further_texts_until_reopened() {
+    let disk = MemDisk::new();
+    let files = open(&disk);
+    // The file is written, synced and renamed; then the directory is synced.
+    disk.inject([const { DiskFault::None }; 3].into_iter().chain([DiskFault::Fails]));
+    assert!(put(&files, 1, 10).is_err());
+    assert!(matches!(put(&files, 1, 10), Err(Error::Poisoned { .. })));
+    put(&open(&disk), 1, 10).expect("puts");
 }
 
 #[test]
@@ -251,8 +343,7 @@ proptest! {
                     known.extend((first..).zip(bytes).map(|(number, bytes)| (number, (outcome, bytes))));
                 }
                 Step::Erase(numbers) => {
-                    let keys: Vec<Hash> = numbers.iter().map(|number| key(*number)).collect();
-                    let erased = files.erase(&keys).is_ok();
+                    let erased = files.erase(&keys(numbers.iter().copied())).is_ok();
                     for number in numbers {
                         if let Some((state, _)) = known.get_mut(&number) {
                             *state = match (*state, erased) {
