@@ -42,10 +42,13 @@ impl Node {
             if plan_only || (plan.is_empty() && restated.is_empty()) {
                 return Ok(Applied { changes: plan.changes, applied: false });
             }
+            self.check_space()?;
             let assertions = self.sealed_assertions(&file.project, &restated).await?;
+            let texts: Vec<_> = assertions.iter().filter_map(|assertion| assertion.value).collect();
             let define =
                 Define { catalog_version: plan.catalog_version, resolved: plan.resolved, assertions };
-            match self.propose_meta(principal, MetaCommand::Define(define)).await {
+            let defining = self.propose_meta(principal, MetaCommand::Define(define));
+            match self.name_texts(&texts, defining).await {
                 Ok(_) => return Ok(Applied { changes: plan.changes, applied: true }),
                 Err(error) if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),

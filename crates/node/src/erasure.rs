@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use lineate_ledger::{Sealed, graph::At};
+use lineate_ledger::{Record, Sealed, graph::At};
 use lineate_state::meta::{Erase, MetaCommand, MetaReply, Text};
+use lineate_storage::sealed::Erasure;
 use lineate_types::{Hash, NodeRef, Principal, limits};
 
 use crate::{Error, Node, Result};
@@ -84,6 +85,7 @@ impl Node {
             }
         }
         self.finish_erasures().await?;
+        self.sealed_texts().forget_given_up().await?;
         Ok(erased)
     }
 
@@ -94,10 +96,23 @@ impl Node {
     pub(crate) async fn finish_erasures(&self) -> Result<()> {
         let erased: BTreeSet<Hash> =
             self.meta().read().ledger().erased().iter().map(|Sealed(commitment)| *commitment).collect();
-        let count = self.sealed_texts().erase(erased).await?.erased;
+        let Erasure { erased: count, .. } = self.sealed_texts().erase(erased).await?;
         if count > 0 {
             tracing::info!(count, "sealed texts erased");
         }
         Ok(())
+    }
+
+    /// Forgets the texts that no record names: those of commands that recorded nothing, and whose process ended before
+    /// it could give them up. Only before anybody seals one, and after everything in the log was applied.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(crate) async fn forget_unnamed_texts(&self) -> Result<()> {
+        let named: BTreeSet<Hash> = {
+            let meta = self.meta().read();
+            meta.ledger().records().flat_map(Record::sealed).map(|Sealed(commitment)| commitment).collect()
+        };
+        self.sealed_texts().forget_all_but(&named).await
     }
 }

@@ -2,6 +2,7 @@
 //! the shards. Nothing of a load is visible before its commit, all of it after.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, mpsc::sync_channel},
     thread,
     time::Duration,
@@ -68,6 +69,20 @@ struct Filled {
     logical: Hash,
 }
 
+/// What became of the beginning of a load.
+enum Begun {
+    /// It may be staged.
+    Load {
+        load: LoadId,
+        /// Of each file: the load that brings it, where this one does not read it.
+        skipped: Vec<Option<LoadId>>,
+        /// The commitments to the paths of the files it reads.
+        paths: Vec<Hash>,
+    },
+    /// Every file is there, by these loads.
+    AlreadyLoaded { loads: Vec<LoadId> },
+}
+
 /// What is left to do of a load.
 struct LoadRest {
     principal: Principal,
@@ -79,8 +94,8 @@ struct LoadRest {
 enum LoadEnd {
     /// The shards that hold its stages are to resolve them.
     Committed { shards: Vec<ShardId>, commit_time: TimestampUs },
-    /// It is to be aborted, and its stages and segments given up.
-    BrokenOff { shards: Vec<ShardId>, lease: Lease },
+    /// It is to be aborted, and its stages, segments and sealed paths given up.
+    BrokenOff { shards: Vec<ShardId>, lease: Lease, paths: Vec<Hash> },
 }
 
 impl Node {
@@ -114,36 +129,76 @@ impl Node {
             meta.catalog().view(&project, &request.view)?.clone()
         };
         let sources = self.take_sources(request).await?;
-        let paths: Vec<&str> = sources.iter().map(|source| source.path.as_str()).collect();
-        let sealed_paths = self.sealed_texts().seal(&paths).await?;
-        let begin = BeginLoad {
-            view: view.id,
-            sources: sources.iter().zip(sealed_paths).map(|(source, path)| source.draft(path)).collect(),
-            again: request.again,
-        };
         // Each round but the last leaves a file that another load brought meanwhile: so they end.
         loop {
             caller.check()?;
-            let (load, skipped) =
-                match self.propose_meta(principal, MetaCommand::BeginLoad(begin.clone())).await?.0 {
-                    MetaReply::LoadBegun { load, skipped } => (load, skipped),
-                    MetaReply::AlreadyLoaded { loads } => {
-                        return self.report_loaded(&loads, &view, &sources);
-                    }
-                    other => return Err(Error::Internal(format!("unexpected reply {other:?}"))),
+            let (load, skipped, paths) =
+                match self.begin_load(principal, &view, &sources, request.again).await? {
+                    Begun::Load { load, skipped, paths } => (load, skipped, paths),
+                    Begun::AlreadyLoaded { loads } => return self.report_loaded(&loads, &view, &sources),
                 };
             let lease = self.lease_blobs();
             let loading = Loading { principal, load, view: &view, caller, lease: &lease };
             let mut shards = Vec::new();
             let result = self.run_load(&loading, &sources, &skipped, progress, &mut shards).await;
             if !matches!(result, Ok(Some(_))) {
-                let end = LoadEnd::BrokenOff { shards, lease };
+                let end = LoadEnd::BrokenOff { shards, lease, paths };
                 self.finish_load(LoadRest { principal: principal.clone(), load, end }).await;
             }
             if let Some(report) = result? {
                 return Ok(report);
             }
         }
+    }
+
+    /// Begins a load of the files that the view's history does not hold, with the sealed paths of these alone: a path
+    /// that no record names could not be erased.
+    async fn begin_load(
+        &self,
+        principal: &Principal,
+        view: &ViewDefinition,
+        sources: &[Source],
+        again: bool,
+    ) -> Result<Begun> {
+        let known = if again { vec![None; sources.len()] } else { self.loaded_before(view, sources) };
+        if let Some(loads) = known.iter().copied().collect::<Option<Vec<_>>>() {
+            return Ok(Begun::AlreadyLoaded { loads });
+        }
+        self.check_space()?;
+        let mut seen = BTreeSet::new();
+        let mut is_read = |source: &Source| seen.insert(source.hash()) || again;
+        let read: Vec<bool> =
+            sources.iter().zip(&known).map(|(source, loaded)| loaded.is_none() && is_read(source)).collect();
+        let texts = sources.iter().zip(&read).filter(|(_, read)| **read);
+        let texts: Vec<&str> = texts.map(|(source, _)| source.path.as_str()).collect();
+        let sealed = self.sealed_texts().seal(&texts).await?;
+        let mut next = sealed.iter().copied();
+        let paths: Vec<Option<Hash>> =
+            read.iter().map(|read| if *read { next.next() } else { None }).collect();
+        let drafts = sources.iter().zip(&paths).map(|(source, path)| source.draft(*path));
+        let begin = MetaCommand::BeginLoad(BeginLoad { view: view.id, sources: drafts.collect(), again });
+        match self.name_texts(&sealed, self.propose_meta(principal, begin)).await?.0 {
+            MetaReply::LoadBegun { load, skipped } => {
+                // Another load may have brought one of them since.
+                let (unread, read): (Vec<_>, Vec<_>) =
+                    paths.into_iter().zip(&skipped).partition(|(_, skipped)| skipped.is_some());
+                self.sealed_texts().give_up(unread.into_iter().filter_map(|(path, _)| path));
+                let paths = read.into_iter().filter_map(|(path, _)| path).collect();
+                Ok(Begun::Load { load, skipped, paths })
+            }
+            MetaReply::AlreadyLoaded { loads } => {
+                self.sealed_texts().give_up(sealed);
+                Ok(Begun::AlreadyLoaded { loads })
+            }
+            other => Err(Error::Internal(format!("unexpected reply {other:?}"))),
+        }
+    }
+
+    /// Of each file: the load that brought it into the view's history, as far as is known here. One that did will
+    /// always have.
+    fn loaded_before(&self, view: &ViewDefinition, sources: &[Source]) -> Vec<Option<LoadId>> {
+        let meta = self.meta().read();
+        sources.iter().map(|source| meta.load_of_file(view.history, &source.hash())).collect()
     }
 
     async fn take_sources(&self, request: &LoadRequest) -> Result<Vec<Source>> {
@@ -339,23 +394,32 @@ impl Node {
                     .await?;
                 Ok(())
             }
-            LoadEnd::BrokenOff { shards, lease } => {
-                self.try_end_load(&rest.principal, rest.load, shards).await?;
+            LoadEnd::BrokenOff { shards, lease, paths } => {
+                let commit_time = self.try_end_load(&rest.principal, rest.load, shards).await?;
                 lease.give_up();
+                if commit_time.is_none() {
+                    self.sealed_texts().give_up(paths.iter().copied());
+                }
                 Ok(())
             }
         }
     }
 
     /// Aborts a load unless it is committed, and resolves its stages: in every shard that was sent one, since one
-    /// whose outcome is unknown may still come, and comes before what resolves it.
-    async fn try_end_load(&self, principal: &Principal, load: LoadId, shards: &[ShardId]) -> Result<()> {
+    /// whose outcome is unknown may still come, and comes before what resolves it. Gives the commit time, if it has one.
+    async fn try_end_load(
+        &self,
+        principal: &Principal,
+        load: LoadId,
+        shards: &[ShardId],
+    ) -> Result<Option<TimestampUs>> {
         let outcome = self.propose_meta(principal, MetaCommand::AbortLoad { load }).await?.0;
         let commit_time = match outcome {
             MetaReply::LoadCommitted { commit_time, .. } => Some(commit_time),
             _ => None,
         };
-        self.resolve(principal, load, shards.iter().copied(), commit_time).await
+        self.resolve(principal, load, shards.iter().copied(), commit_time).await?;
+        Ok(commit_time)
     }
 }
 
@@ -424,7 +488,7 @@ fn read_ahead(
 }
 
 impl Source {
-    fn draft(&self, path: Hash) -> SourceDraft {
+    fn draft(&self, path: Option<Hash>) -> SourceDraft {
         let info = self.upload.info;
         SourceDraft { physical: info.hash, bytes: info.bytes, format: self.format.into(), path }
     }

@@ -12,6 +12,7 @@ use lineate_state::{
     shard::{Resolve, RunKey, Seal, SealNote, ShardCommand, StreamRun},
 };
 use lineate_types::{ErrorKind, HasKind, HistoryId, Principal, ShardId, TimestampUs, limits};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 
@@ -24,11 +25,14 @@ pub(crate) fn system() -> Principal {
 
 /// How long to wait after a failure, such as a full disk.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+/// How often texts that were given up are forgotten, at most: one of the files is written anew for them.
+const FORGET_PAUSE: Duration = Duration::from_secs(60);
 /// How often to look at the size of the log although nothing changes.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Works until the node stops.
 pub(crate) async fn run(node: Node, stop: CancellationToken) {
+    let mut forgotten = Instant::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -42,6 +46,12 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        if forgotten.elapsed() >= FORGET_PAUSE {
+            forgotten = Instant::now();
+            if let Err(error) = node.sealed_texts().forget_given_up().await {
+                tracing::warn!(%error, "texts that nothing names are forgotten later");
             }
         }
     }

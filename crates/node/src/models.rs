@@ -24,13 +24,15 @@ impl Node {
             None => None,
             Some(upload) => Some(self.store_upload(upload, &lease).await?),
         };
+        self.check_space()?;
         let texts: Vec<&str> = request
             .code
             .iter()
             .chain(request.parameters.iter().map(|(_, value)| value))
             .map(String::as_str)
             .collect();
-        let mut sealed = self.sealed_texts().seal(&texts).await?.into_iter();
+        let texts = self.sealed_texts().seal(&texts).await?;
+        let mut sealed = texts.iter().copied();
         let command = MetaCommand::RegisterModel(RegisterModel {
             project: project.clone(),
             name: request.name.clone(),
@@ -41,7 +43,8 @@ impl Node {
             metrics: request.metrics,
             artifact,
         });
-        self.name_blobs(&lease, self.versioned(principal, command, project, request.name)).await
+        let registering = self.versioned(principal, command, project, request.name);
+        self.name_texts(&texts, self.name_blobs(&lease, registering)).await
     }
 
     /// Points an alias at a model version.

@@ -97,6 +97,7 @@ impl Node {
         let node = Self { inner: Arc::new(inner) };
         node.catch_up().await?;
         node.finish_erasures().await?;
+        node.forget_unnamed_texts().await?;
         node.resume_loads().await?;
         let stop = &node.inner.stop;
         let tasks = [

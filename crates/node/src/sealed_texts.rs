@@ -2,18 +2,21 @@
 //!
 //! A text is durable here before the command that carries its commitment is proposed. The files have no other copy
 //! (`lineate_storage::sealed`): they are left out of checkpoints and backups, and nothing but a text is lost with them.
+//!
+//! Nothing is kept of a text whose command recorded nothing, since nobody could name it to erase it: it is given up
+//! where that is known, and forgotten with others at once; what a process that ended left is forgotten at the next start.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use lineate_ledger::{Sealed, SealedText};
 use lineate_storage::sealed::{Erasure, Found, NewText, SealedFiles, SealedReport};
 use lineate_types::{Hash, Principal};
 
-use crate::{Error, Result};
+use crate::{Error, Node, Result};
 
 /// Sealed texts by commitment.
 pub struct SealedTexts {
@@ -22,7 +25,12 @@ pub struct SealedTexts {
     agents: RwLock<BTreeMap<String, Hash>>,
     /// Held while an agent is made, so that a principal is made one agent only.
     making: tokio::sync::Mutex<()>,
+    /// Texts that no record names or ever will, still to be forgotten.
+    given_up: Mutex<BTreeSet<Hash>>,
 }
+
+/// How many texts that were given up wait to be forgotten, at most; what there is no room for waits for the next start.
+const GIVEN_UP_MOST: usize = 65_536;
 
 /// What became of a sealed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +61,12 @@ impl SealedTexts {
         if report.damaged > 0 {
             tracing::warn!(damaged = report.damaged, "sealed texts are damaged; `lineate verify` names them");
         }
-        let (files, agents, making) = (Arc::new(files), RwLock::new(agents), tokio::sync::Mutex::default());
-        Ok(Self { files, agents, making })
+        Ok(Self {
+            files: Arc::new(files),
+            agents: RwLock::new(agents),
+            making: tokio::sync::Mutex::default(),
+            given_up: Mutex::default(),
+        })
     }
 
     /// Seals texts, each under a salt of its own, and gives their commitments in the same order.
@@ -151,9 +163,72 @@ impl SealedTexts {
         tokio::task::spawn_blocking(move || Ok(files.erase(&commitments)?)).await?
     }
 
+    /// Gives up texts that no record names or ever will.
+    pub(crate) fn give_up(&self, texts: impl IntoIterator<Item = Hash>) {
+        let mut given_up = self.given_up();
+        let room = GIVEN_UP_MOST.saturating_sub(given_up.len());
+        given_up.extend(texts.into_iter().take(room));
+    }
+
+    /// Forgets the texts that were given up, all at once: a file is written anew for one as for many.
+    ///
+    /// # Errors
+    /// The disk failed; they stay given up.
+    pub(crate) async fn forget_given_up(&self) -> Result<()> {
+        let texts = std::mem::take(&mut *self.given_up());
+        let forgotten = self.forget(texts.clone()).await;
+        if forgotten.is_err() {
+            self.give_up(texts);
+        }
+        forgotten
+    }
+
+    /// Forgets every text that is not named and no agent's. Only before anybody seals one.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) async fn forget_all_but(&self, named: &BTreeSet<Hash>) -> Result<()> {
+        let mut unnamed = self.files.keys();
+        unnamed.retain(|text| !named.contains(text));
+        for agent in self.agents.read().unwrap_or_else(PoisonError::into_inner).values() {
+            unnamed.remove(agent);
+        }
+        self.forget(unnamed).await
+    }
+
+    async fn forget(&self, texts: BTreeSet<Hash>) -> Result<()> {
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let files = self.files.clone();
+        let count = tokio::task::spawn_blocking(move || files.forget(&texts)).await??;
+        tracing::debug!(count, "sealed texts that nothing names are forgotten");
+        Ok(())
+    }
+
+    fn given_up(&self) -> MutexGuard<'_, BTreeSet<Hash>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many texts there are.
     pub fn report(&self) -> SealedReport {
         self.files.report()
+    }
+}
+
+impl Node {
+    /// Runs a command that names texts. Where it is refused they are given up; where nobody knows what becomes of it,
+    /// they stay until the store is opened again.
+    pub(crate) async fn name_texts<T>(
+        &self,
+        texts: &[Hash],
+        naming: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let outcome = naming.await;
+        if outcome.as_ref().is_err_and(|error| !error.leaves_open()) {
+            self.sealed_texts().give_up(texts.iter().copied());
+        }
+        outcome
     }
 }
 

@@ -8,14 +8,14 @@ use std::{
 use lineate_ledger::{Record, Sealed};
 use lineate_node::{
     Error, Node, Opened,
-    api::{LoadFile, LoadRequest},
+    api::{LoadFile, LoadRequest, ModelRequest},
 };
 use lineate_segment::intake::{ForeignFile, Intake};
 use lineate_state::meta::{Erase, MetaCommand, MetaReply};
 use lineate_storage::sealed::Erasure;
 use lineate_types::{ErrorKind, HasKind, Hash, NodeRef, Principal, WriterPosition, limits};
 
-use crate::store::{line, load, load_request, look, open, tester, values, view};
+use crate::store::{definitions, line, load, load_request, look, open, tester, values, view};
 
 /// The path of the newest source and the agent of the newest load.
 fn committed(node: &Node) -> (Sealed, Sealed) {
@@ -212,5 +212,55 @@ async fn the_name_of_an_erased_principal_is_in_no_file_and_who_comes_back_is_ano
     push_as(&node, &ada, writer).await.expect("pushes");
     load_files(&node, &ada, &[("b.ndjson", 2)], false).await;
     assert_ne!(committed(&node).1, agent);
+    close(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_skipped_leaves_no_text_that_nothing_names() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    let texts = |node: &Node| node.sealed_texts().report().texts;
+    load_files(&node, &tester(), &[("zq-path.ndjson", 1)], false).await;
+    let before = texts(&node);
+    load_files(&node, &tester(), &[("zq-path.ndjson", 1)], false).await;
+    assert_eq!(texts(&node), before, "nothing was loaded");
+    load_files(&node, &tester(), &[("zq-path.ndjson", 1), ("b", 2), ("zq-path.ndjson", 2)], false).await;
+    assert_eq!(texts(&node), before + 1, "one file was loaded");
+    node.erase(&tester(), &"load:l1".parse().expect("a node"), &[]).await.expect("erases");
+    assert_eq!(holding(&place.path().join("sealed"), "zq-path"), Vec::<PathBuf>::new());
+    close(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_commands_that_were_refused_or_cut_off_are_gone_after_the_next_start() {
+    let place = tempfile::tempdir().expect("a directory");
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    load(&node, line("a", 1)).await;
+    let ((path, agent), report) = (committed(&node), node.sealed_texts().report());
+    let request = ModelRequest {
+        project: None,
+        name: "m".parse().expect("a name"),
+        datasets: Vec::new(),
+        artifact: None,
+        code: Some("zq-code".into()),
+        parameters: vec![("depth".into(), "zq-depth".into())],
+        metrics: vec![("auc".into(), "no number".into())],
+    };
+    node.register_model(&tester(), request).await.expect_err("no number");
+    // As of a process that ended before it proposed anything.
+    node.sealed_texts().seal(&["zq-lost"]).await.expect("seals");
+    let mut broken = load_request(&node, "no JSON".into()).await;
+    broken.files[0].path = "zq-broken.ndjson".into();
+    node.ingest(&tester(), broken, Arc::new(|_| ())).await.expect_err("no JSON");
+    assert!(!holding(place.path(), "zq-").is_empty());
+    close(node).await;
+
+    let node = open(place.path(), limits::CACHE_BYTES).await;
+    assert_eq!(holding(place.path(), "zq-"), Vec::<PathBuf>::new());
+    assert_eq!(text(&node, path), Opened::Text("rows.ndjson".into()));
+    assert_eq!(text(&node, agent), Opened::Text(tester().0));
+    let left = node.sealed_texts().report();
+    assert_eq!((left.erased, left.damaged), (report.erased, 0), "nothing tells of them");
+    node.apply(&tester(), &definitions(), false).await.expect("applies");
     close(node).await;
 }

@@ -117,9 +117,9 @@ pub struct SourceDraft {
     /// `parquet`, `csv`, `ndjson` or `arrow`.
     #[n(2)]
     pub format: String,
-    /// The commitment to its path.
+    /// The commitment to its path; none of a file that is known to be skipped.
     #[n(3)]
-    pub path: Hash,
+    pub path: Option<Hash>,
 }
 
 /// A bulk load begins.

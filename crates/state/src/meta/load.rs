@@ -77,7 +77,13 @@ impl MetaMachine {
             return Ok(MetaReply::AlreadyLoaded { loads });
         }
         let own = sources.into_iter().zip(&skipped).filter(|(_, skipped)| skipped.is_none());
-        let sources = own.map(|(source, _)| source).collect();
+        let sources: Vec<SourceDraft> = own.map(|(source, _)| source).collect();
+        if let Some(unnamed) = sources.iter().find(|source| source.path.is_none()) {
+            return Err(Error::Invalid(format!(
+                "file {} is read by the load; its path is needed",
+                unnamed.physical
+            )));
+        }
         self.put_load(
             load,
             LoadState { view, history, sources, again, outcome: LoadOutcome::Pending },
@@ -168,6 +174,7 @@ impl MetaMachine {
         }
         let mut sources = Vec::with_capacity(state.sources.len());
         for (source, rows) in state.sources.iter().zip(&commit.source_rows) {
+            let path = source.path.ok_or_else(|| Error::Invalid("a file of the load has no path".into()))?;
             let format = record::Format::ALL
                 .into_iter()
                 .find(|format| format.as_str() == source.format)
@@ -178,7 +185,7 @@ impl MetaMachine {
                 bytes: source.bytes,
                 rows: *rows,
                 format,
-                path: sealed(source.path),
+                path: sealed(path),
             });
             sources.push(self.ledger.append(&record, at.commit_time, batch)?);
         }

@@ -99,6 +99,11 @@ impl MetaMachine {
         self.loads.get(&load)
     }
 
+    /// The first load that brought a file, by the BLAKE3 of its bytes, into a history.
+    pub fn load_of_file(&self, history: HistoryId, file: &Hash) -> Option<LoadId> {
+        self.loaded_files.get(&(history, *file)).copied()
+    }
+
     /// All bulk loads, oldest first.
     pub fn loads(&self) -> impl Iterator<Item = (LoadId, &LoadState)> {
         self.loads.iter().map(|(id, load)| (*id, load))

@@ -138,7 +138,7 @@ fn shard_commands() {
 fn meta_commands() {
     let column = ColumnDraft { name: "c".into(), data_type: "int64".into(), logical: hash(4) };
     let file = FileDraft { physical: hash(5), bytes: 10, rows: 3 };
-    let source = SourceDraft { physical: hash(6), bytes: 11, format: "csv".into(), path: hash(7) };
+    let source = SourceDraft { physical: hash(6), bytes: 11, format: "csv".into(), path: Some(hash(7)) };
     let note = SealNote {
         run: RunKey { history: HistoryId(2), run: RunNumber(6) },
         view: ViewId(3),

@@ -83,7 +83,7 @@ impl Meta {
 
 fn source(file: u8) -> SourceDraft {
     let physical = Hash::of(&[file]);
-    SourceDraft { physical, bytes: 1, format: "csv".into(), path: Hash::of(b"path") }
+    SourceDraft { physical, bytes: 1, format: "csv".into(), path: Some(Hash::of(b"path")) }
 }
 
 fn begun(reply: MetaReply) -> (LoadId, Vec<Option<LoadId>>) {
@@ -117,6 +117,21 @@ fn a_load_reads_the_files_that_are_not_there_and_its_record_names_no_others() {
     assert_eq!(skipped, [None; 3]);
     let (_, skipped) = begun(meta.begin(2, &[1], false));
     assert_eq!(skipped, [None], "another view has none of them");
+}
+
+#[test]
+fn a_file_has_no_path_only_where_it_is_skipped() {
+    let mut meta = Meta::new();
+    let (first, _) = begun(meta.begin(1, &[1], false));
+    assert!(matches!(meta.commit(first), MetaReply::LoadCommitted { .. }));
+    let mut begin = |sources: Vec<SourceDraft>, again| {
+        meta.apply(MetaCommand::BeginLoad(BeginLoad { view: ViewId(1), sources, again }))
+    };
+    let unnamed = |file| SourceDraft { path: None, ..source(file) };
+    let (second, skipped) = begun(begin(vec![unnamed(1), source(2), unnamed(2)], false));
+    assert_eq!(skipped, [Some(first), None, Some(second)]);
+    assert!(matches!(begin(vec![source(2), unnamed(3)], false), MetaReply::Refused(_)));
+    assert!(matches!(begin(vec![unnamed(1)], true), MetaReply::Refused(_)));
 }
 
 #[test]
