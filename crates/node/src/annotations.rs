@@ -51,7 +51,7 @@ impl Node {
     pub fn annotations(&self, kind: NodeKind, project: &Name, name: &Name) -> Annotations {
         let mut said = Annotations::default();
         for Standing { predicate, value, .. } in self.standing(kind, project, name) {
-            let text = self.sealed_texts().shown(value);
+            let text = self.shown_text(value);
             match predicate.as_str() {
                 "owner" => said.owner = Some(text),
                 "description" => said.description = Some(text),
@@ -88,14 +88,14 @@ impl Node {
         let mut restated = Vec::new();
         for Standing { record, predicate, value } in self.standing(kind, project, name) {
             // A text that cannot be opened any more is said anew, or withdrawn.
-            let known = self.sealed_texts().text(value);
+            let known = self.text(value);
             let subject = subject(predicate.as_str(), known.as_deref().unwrap_or_default());
             let text = match said.remove(&subject) {
                 Some(text) if known.as_deref() == Some(text) => continue,
                 Some(text) => Some(text.to_owned()),
                 None => None,
             };
-            let before = self.sealed_texts().shown(value);
+            let before = self.shown_text(value);
             let line = match &text {
                 Some(text) => format!("{predicate}: {before} → {text}"),
                 None => format!("{predicate}: {before} is withdrawn"),

@@ -31,6 +31,15 @@ pub enum Error {
         /// Why it was not told.
         source: Box<Error>,
     },
+    /// Texts are recorded as erased and shown to nobody any more, and could not be erased from their files yet. That is
+    /// tried again until it is done.
+    #[error(
+        "the erasure is recorded and the texts are hidden, but not yet gone from the disk; that is tried again: {source}"
+    )]
+    NotErased {
+        /// Why they are still there.
+        source: Box<Error>,
+    },
     /// Stored bytes are not what was written.
     #[error("{0}")]
     Corrupt(String),
@@ -70,7 +79,7 @@ impl HasKind for Error {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::ResourceExhausted(_) => ErrorKind::ResourceExhausted,
             Self::Conflict(_) => ErrorKind::Conflict,
-            Self::NotFenced { source, .. } => source.kind(),
+            Self::NotFenced { source, .. } | Self::NotErased { source } => source.kind(),
             Self::Corrupt(_) => ErrorKind::Corrupt,
             Self::Refused(error) => error.kind(),
             Self::State(error) => error.kind(),

@@ -69,6 +69,7 @@ impl Node {
             outcome = outcome.and(self.record_seals(shard).await);
             outcome = outcome.and(self.compact_shard(shard).await);
         }
+        outcome = outcome.and(self.retry_erasures().await);
         // First what gives space: cutting needs some.
         outcome = outcome.and(self.remove_blobs().await);
         outcome = outcome.and(self.cut_logs(stop).await);

@@ -16,6 +16,7 @@ use lineate_state::{
 use lineate_storage::{
     DataDir, OpenMode,
     blob::{BlobStore, DirBlobs, Keeper, Lease},
+    disk::{Disk, OsDisk},
     kv::{OrderedKv, SledKv, SledOptions},
     log::{FileLog, LogOptions},
 };
@@ -93,11 +94,15 @@ impl Node {
     /// # Errors
     /// The directory is in use, of a newer release, or damaged.
     pub async fn open(options: Options) -> Result<Self> {
-        let inner = tokio::task::spawn_blocking(move || Inner::open(options)).await??;
+        Self::open_on(options, Arc::new(OsDisk)).await
+    }
+
+    /// As [`Node::open`], with the sealed texts on a disk of the caller's.
+    pub(crate) async fn open_on(options: Options, sealed: Arc<dyn Disk>) -> Result<Self> {
+        let inner = tokio::task::spawn_blocking(move || Inner::open(options, sealed)).await??;
         let node = Self { inner: Arc::new(inner) };
         node.catch_up().await?;
-        node.finish_erasures().await?;
-        node.forget_unnamed_texts().await?;
+        node.settle_texts().await?;
         node.resume_loads().await?;
         let stop = &node.inner.stop;
         let tasks = [
@@ -290,7 +295,10 @@ impl Node {
     ) -> Result<(MetaReply, TimestampUs)> {
         let finishes_something = matches!(
             command,
-            MetaCommand::CommitLoad(_) | MetaCommand::AbortLoad { .. } | MetaCommand::RecordSeal { .. }
+            MetaCommand::CommitLoad(_)
+                | MetaCommand::AbortLoad { .. }
+                | MetaCommand::RecordSeal { .. }
+                | MetaCommand::Erase(_)
         );
         if !finishes_something {
             self.check_space()?;
@@ -403,7 +411,7 @@ pub(crate) fn only<T>(outcomes: Vec<Result<T>>) -> Result<T> {
 
 impl Inner {
     /// Reads the store back and starts its groups.
-    fn open(options: Options) -> Result<Self> {
+    fn open(options: Options, sealed: Arc<dyn Disk>) -> Result<Self> {
         let mode = match options.shards {
             Some(shards) => OpenMode::Create { shards, store_id: uuid::Uuid::new_v4() },
             None => OpenMode::Existing,
@@ -428,7 +436,7 @@ impl Inner {
         }
         let kv: Arc<dyn OrderedKv> = Arc::new(kv);
         let blobs: Arc<dyn BlobStore> = Arc::new(DirBlobs::open(&dir.blobs_dir(), &dir.tmp_dir())?);
-        let sealed_texts = SealedTexts::open_in(&dir.sealed_dir())?;
+        let sealed_texts = SealedTexts::open_on(sealed, &dir.sealed_dir())?;
         let changed = Arc::new(Notify::new());
         let shard_groups = (0..dir.shards()).map(|shard| ShardId(shard).group());
         let mut surveys = BTreeMap::new();

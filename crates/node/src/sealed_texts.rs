@@ -13,7 +13,10 @@ use std::{
 };
 
 use lineate_ledger::{Sealed, SealedText};
-use lineate_storage::sealed::{Erasure, Found, NewText, SealedFiles, SealedReport};
+use lineate_storage::{
+    disk::Disk,
+    sealed::{Erasure, Found, NewText, SealedFiles, SealedReport},
+};
 use lineate_types::{Hash, Principal};
 
 use crate::{Error, Node, Result};
@@ -27,6 +30,8 @@ pub struct SealedTexts {
     making: tokio::sync::Mutex<()>,
     /// Texts that no record names or ever will, still to be forgotten.
     given_up: Mutex<BTreeSet<Hash>>,
+    /// Whether texts that are recorded as erased may still be in the files. Held while they are erased.
+    erasing: tokio::sync::Mutex<bool>,
 }
 
 /// How many texts that were given up wait to be forgotten, at most; what there is no room for waits for the next start.
@@ -44,12 +49,12 @@ pub enum Opened {
 }
 
 impl SealedTexts {
-    /// The texts kept in a directory.
+    /// The texts kept in a directory of a disk.
     ///
     /// # Errors
     /// A newer release wrote there, or the disk refuses. Damaged texts are no error.
-    pub fn open_in(directory: &Path) -> Result<Self> {
-        let files = SealedFiles::open(directory)?;
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, directory: &Path) -> Result<Self> {
+        let files = SealedFiles::open_on(disk, directory)?;
         let mut agents = BTreeMap::new();
         for (commitment, bytes) in files.listed() {
             match decode(&bytes, Sealed(commitment)) {
@@ -66,6 +71,7 @@ impl SealedTexts {
             agents: RwLock::new(agents),
             making: tokio::sync::Mutex::default(),
             given_up: Mutex::default(),
+            erasing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -120,7 +126,7 @@ impl SealedTexts {
         .await?
     }
 
-    /// What became of the text behind a commitment.
+    /// What is in the files of the text behind a commitment, whatever the ledger says; [`Node::open_text`] asks both.
     ///
     /// # Errors
     /// It is damaged, or is not what was committed to.
@@ -129,24 +135,6 @@ impl SealedTexts {
             Found::Text(bytes) => decode(&bytes, commitment).map(Opened::Text),
             Found::Erased => Ok(Opened::Erased),
             Found::Unknown => Ok(Opened::Unknown),
-        }
-    }
-
-    /// The text behind a commitment, if it can be read.
-    pub fn text(&self, commitment: Sealed) -> Option<String> {
-        match self.open(commitment) {
-            Ok(Opened::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The text behind a commitment for people, or what became of it.
-    pub fn shown(&self, commitment: Sealed) -> String {
-        match self.open(commitment) {
-            Ok(Opened::Text(text)) => text,
-            Ok(Opened::Erased) => "(erased)".to_owned(),
-            Ok(Opened::Unknown) => "(not kept here)".to_owned(),
-            Err(_) => "(damaged)".to_owned(),
         }
     }
 
@@ -161,6 +149,12 @@ impl SealedTexts {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|_, commitment| !commitments.contains(commitment));
         tokio::task::spawn_blocking(move || Ok(files.erase(&commitments)?)).await?
+    }
+
+    /// Whether texts that are recorded as erased may still be in the files. To be held while they are erased, so that it
+    /// is true of all records.
+    pub(crate) fn erasing(&self) -> &tokio::sync::Mutex<bool> {
+        &self.erasing
     }
 
     /// Gives up texts that no record names or ever will.
@@ -217,6 +211,36 @@ impl SealedTexts {
 }
 
 impl Node {
+    /// What became of the text behind a commitment. One that is recorded as erased is, also while the disk keeps it from
+    /// being erased from the files: the ledger is asked first.
+    ///
+    /// # Errors
+    /// It is damaged, or is not what was committed to.
+    pub fn open_text(&self, commitment: Sealed) -> Result<Opened> {
+        if self.meta().read().ledger().erased().contains(&commitment) {
+            return Ok(Opened::Erased);
+        }
+        self.sealed_texts().open(commitment)
+    }
+
+    /// The text behind a commitment, if it can be read and was not erased.
+    pub fn text(&self, commitment: Sealed) -> Option<String> {
+        match self.open_text(commitment) {
+            Ok(Opened::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text behind a commitment for people, or what became of it.
+    pub fn shown_text(&self, commitment: Sealed) -> String {
+        match self.open_text(commitment) {
+            Ok(Opened::Text(text)) => text,
+            Ok(Opened::Erased) => "(erased)".to_owned(),
+            Ok(Opened::Unknown) => "(not kept here)".to_owned(),
+            Err(_) => "(damaged)".to_owned(),
+        }
+    }
+
     /// Runs a command that names texts. Where it is refused they are given up; where nobody knows what becomes of it,
     /// they stay until the store is opened again.
     pub(crate) async fn name_texts<T>(

@@ -105,7 +105,7 @@ impl Node {
                 caller.check()?;
                 progress(Progress { phase: "opening sealed texts", done, total, unit: "texts" });
             }
-            match self.sealed_texts().open(commitment) {
+            match self.open_text(commitment) {
                 Ok(Opened::Text(_)) => check.texts += 1,
                 Ok(Opened::Erased | Opened::Unknown) => check.texts_gone += 1,
                 Err(error) => check.faults.push(format!("sealed text {commitment}: {error}")),

@@ -114,7 +114,7 @@ async fn a_damaged_text_is_a_finding_and_nothing_else_is_hurt() {
 
     let node = open(place.path(), limits::CACHE_BYTES).await;
     assert!(node.sealed_texts().open(path).is_err());
-    assert_eq!(node.sealed_texts().shown(path), "(damaged)");
+    assert_eq!(node.shown_text(path), "(damaged)");
     assert_eq!(text(&node, agent), Opened::Text(tester().0));
     assert_eq!(values(&look(&node, &["a".into()]).await), [Some(1)]);
     load(&node, line("b", 2)).await;
@@ -236,7 +236,6 @@ async fn texts_of_commands_that_were_refused_or_cut_off_are_gone_after_the_next_
     let place = tempfile::tempdir().expect("a directory");
     let node = open(place.path(), limits::CACHE_BYTES).await;
     load(&node, line("a", 1)).await;
-    let ((path, agent), report) = (committed(&node), node.sealed_texts().report());
     let request = ModelRequest {
         project: None,
         name: "m".parse().expect("a name"),
@@ -246,6 +245,12 @@ async fn texts_of_commands_that_were_refused_or_cut_off_are_gone_after_the_next_
         parameters: vec![("depth".into(), "zq-depth".into())],
         metrics: vec![("auc".into(), "no number".into())],
     };
+    node.register_model(&tester(), request.clone()).await.expect_err("no number");
+    assert!(!holding(place.path(), "zq-code").is_empty());
+    node.erase(&tester(), &"load:l1".parse().expect("a node"), &[]).await.expect("erases");
+    assert_eq!(holding(place.path(), "zq-"), Vec::<PathBuf>::new(), "an erasure takes them along");
+    load(&node, line("a", 2)).await;
+    let ((path, agent), report) = (committed(&node), node.sealed_texts().report());
     node.register_model(&tester(), request).await.expect_err("no number");
     // As of a process that ended before it proposed anything.
     node.sealed_texts().seal(&["zq-lost"]).await.expect("seals");

@@ -178,7 +178,7 @@ pub(super) fn note(app: &App, id: Hash) -> Option<String> {
         return Some("(erased)".to_owned());
     }
     // A text that is damaged is a matter for `verify`; here it is left out.
-    app.node().sealed_texts().text(sealed)
+    app.node().text(sealed)
 }
 
 fn nodes(walk: &Walk, beside: Beside<'_>) -> Vec<Node> {

@@ -111,8 +111,8 @@ fn state(app: &App, project: &Name, name: &Name, version: u32) -> Result<ModelSt
 /// A model as a message. Reads sealed texts: not for threads that serve.
 fn message(app: &App, state: &ModelState) -> Result<Model> {
     let draft = &state.draft;
-    // A text that is damaged says so and hides nothing else of the model.
-    let shown = |commitment: Hash| app.node().sealed_texts().shown(Sealed(commitment));
+    // A text that is erased or damaged says so and hides nothing else of the model.
+    let shown = |commitment: Hash| app.node().shown_text(Sealed(commitment));
     let parameters = draft.parameters.iter().map(|(name, value)| (name.clone(), shown(*value)));
     let (datasets, run) = {
         let meta = app.node().meta().read();

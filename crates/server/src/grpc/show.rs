@@ -178,7 +178,7 @@ fn moves(ledger: &LedgerState, versions: impl Iterator<Item = Hash>) -> Vec<Move
 fn texts(app: &App, commitments: &[(Sealed, bool)]) -> Vec<SealedText> {
     let mut bytes = 0;
     let opened = commitments.iter().map(|(commitment, is_erased)| {
-        let (state, text) = match app.node().sealed_texts().open(*commitment) {
+        let (state, text) = match app.node().open_text(*commitment) {
             _ if *is_erased => (State::Erased, String::new()),
             Ok(Opened::Text(text)) => (State::Kept, text),
             Ok(Opened::Erased) => (State::Erased, String::new()),
