@@ -24,7 +24,7 @@ pub struct LoadState {
     /// The history they belong to.
     #[n(1)]
     pub history: HistoryId,
-    /// Its files, in order: those asked for without the ones that it skips.
+    /// Its files, in order: those asked for without the ones that it skips. None once it is aborted.
     #[n(2)]
     pub sources: Vec<SourceDraft>,
     /// Whether it may load files that were loaded before.
@@ -215,6 +215,8 @@ impl MetaMachine {
             return Ok(MetaReply::LoadCommitted { commit_time, record });
         }
         state.outcome = LoadOutcome::Aborted;
+        // Nobody asks for them any more, and of aborted loads there is no end.
+        state.sources = Vec::new();
         self.put_load(load, state, batch);
         Ok(MetaReply::Done)
     }

@@ -150,6 +150,22 @@ fn of_two_loads_that_share_a_file_one_commits_and_the_other_leaves_no_record() {
     assert!(matches!(meta.commit(third), MetaReply::LoadCommitted { .. }));
 }
 
+#[test]
+fn an_aborted_load_keeps_nothing_of_its_files() {
+    let mut meta = Meta::new();
+    let files: Vec<u8> = (0..=u8::MAX).collect();
+    let (load, _) = begun(meta.begin(1, &files, false));
+    let stored = |meta: &Meta| meta.kv.get(TREE, &[b"l".as_slice(), &load.0.to_be_bytes()].concat());
+    let bytes = |meta: &Meta| stored(meta).expect("reads").expect("is there").len();
+    assert!(bytes(&meta) > files.len() * 64);
+    assert_eq!(meta.apply(MetaCommand::AbortLoad { load }), MetaReply::Done);
+    meta.restart();
+    assert!(bytes(&meta) < 32, "{}", bytes(&meta));
+    assert_eq!(meta.files(load), []);
+    let again = meta.commit(load);
+    assert!(matches!(&again, MetaReply::Refused(_)), "{again:?}");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Begin { view: u32, files: Vec<u8>, again: bool },
