@@ -47,8 +47,10 @@ impl LedgerState {
         }
         let entry = Entry::new(self.size(), record.kind(), id, at);
         let stored = StoredRecord { entry: entry.encode().into(), record: bytes.into() };
-        batch.put(layout::entry(entry.seq), codec::encode(&stored));
+        let key = layout::entry(entry.seq);
+        // What is refused here is not stored either.
         self.insert(entry, record)?;
+        batch.put(key, codec::encode(&stored));
         Ok(id)
     }
 
@@ -130,4 +132,23 @@ impl LedgerState {
 /// The commitment in the form records carry it.
 pub(super) fn sealed(commitment: Hash) -> Sealed {
     Sealed(commitment)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use lineate_ledger::record::Collection;
+    use lineate_types::Name;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_refused_is_not_stored() {
+        let (mut ledger, mut batch) = (LedgerState::default(), KvBatch::new());
+        let members = BTreeSet::from([Hash::of(b"no record")]);
+        let record = Record::Collection(Collection { project: Name::new("p").expect("a name"), members });
+        ledger.append(&record, TimestampUs(1), &mut batch).expect_err("its member is unknown");
+        assert!(batch.is_empty() && ledger.size() == 0);
+    }
 }
