@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use arrow::array::RecordBatch;
 use lineate_segment::schema::ViewSchema;
 use lineate_storage::kv::KvBatch;
 use lineate_types::{HistoryId, ViewDefinition, ViewId, WriterId};
@@ -126,11 +127,16 @@ impl ShardMachine {
         let rows = rows::decode(&write.rows, schema)?;
         let written = Written { commit_time: at.commit_time, rows: rows.num_rows() as u64, replayed: false };
         let id = view.history;
-        let history = self.histories.entry(id).or_default();
-        let run = history.open.get_or_insert_with(|| StreamRun::new(write.view, at.commit_time));
-        run.append(&write, schema, rows, at)?;
-        let is_full = run.is_full();
-        let key = RunKey { history: id, run: history.open_number };
+        let (is_full, number) = match self.histories.get_mut(&id) {
+            Some(history) => (append(history, &write, schema, rows, at)?, history.open_number),
+            // There is no history of refused rows.
+            None => {
+                let mut history = History::default();
+                let is_full = append(&mut history, &write, schema, rows, at)?;
+                (is_full, self.histories.entry(id).or_insert(history).open_number)
+            }
+        };
+        let key = RunKey { history: id, run: number };
         let position = write.position;
         batch.put(
             layout::rows(key, at.index),
@@ -155,13 +161,14 @@ impl ShardMachine {
 
     fn seal(&mut self, seal: Seal, batch: &mut KvBatch) -> Result<ShardReply> {
         let key = seal.run;
-        let history = self.histories.entry(key.history).or_default();
-        let Some(run) = history.frozen.get(&key.run) else {
-            return Err(Error::Conflict(format!(
+        let not_frozen = || {
+            Error::Conflict(format!(
                 "run {} of history {} is not frozen; it was sealed before",
                 key.run, key.history
-            )));
+            ))
         };
+        let history = self.histories.get_mut(&key.history).ok_or_else(not_frozen)?;
+        let run = history.frozen.get(&key.run).ok_or_else(not_frozen)?;
         if seal.segment.rows != run.rows.rows() as u64 {
             return Err(Error::Conflict(format!(
                 "the segment holds {} rows, run {} of history {} has {}",
@@ -228,7 +235,9 @@ impl ShardMachine {
     }
 
     fn compact(&mut self, compact: Compact, batch: &mut KvBatch) -> Result<ShardReply> {
-        let history = self.histories.entry(compact.history).or_default();
+        let history = self.histories.get_mut(&compact.history).ok_or_else(|| {
+            Error::Conflict(format!("history {} has no segments to compact", compact.history))
+        })?;
         let inputs: BTreeSet<u64> = compact.inputs.iter().copied().collect();
         let present: Vec<&SealedRun> =
             inputs.iter().filter_map(|number| history.sealed.get(number)).collect();
@@ -252,4 +261,21 @@ impl ShardMachine {
         }
         Ok(ShardReply::Done)
     }
+}
+
+/// Adds rows to the open run of a history, which begins with them if there is none; says whether it is full.
+fn append(
+    history: &mut History,
+    write: &Write,
+    schema: &Arc<ViewSchema>,
+    rows: RecordBatch,
+    at: Position,
+) -> Result<bool> {
+    if let Some(run) = &mut history.open {
+        run.append(write, schema, rows, at)?;
+        return Ok(run.is_full());
+    }
+    let mut run = StreamRun::new(write.view, at.commit_time);
+    run.append(write, schema, rows, at)?;
+    Ok(history.open.insert(run).is_full())
 }

@@ -4,15 +4,19 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use lineate_segment::{intake::encode_ipc, schema::ViewSchema};
+use lineate_segment::{
+    intake::encode_ipc,
+    schema::ViewSchema,
+    segment::{SegmentCommit, SegmentInfo, TimeRange},
+};
 use lineate_state::{
-    Position, codec,
-    shard::{RunKey, ShardCommand, ShardMachine, ShardReply, ShardRequest, Write, Written},
+    Position, RunNumber, codec,
+    shard::{Compact, RunKey, Seal, ShardCommand, ShardMachine, ShardReply, ShardRequest, Write, Written},
 };
 use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
 use lineate_types::{
-    DataType, Feature, Hash, HistoryId, KeyColumn, KeyType, TimestampUs, ViewDefinition, ViewId, WriterId,
-    WriterPosition,
+    Bucket, DataType, Feature, Hash, HistoryId, KeyColumn, KeyType, TimestampUs, ViewDefinition, ViewId,
+    WriterId, WriterPosition,
 };
 
 const TREE: &str = "shard";
@@ -94,6 +98,46 @@ impl Host {
 
 fn written(commit_time: i64, rows: u64, replayed: bool) -> ShardReply {
     ShardReply::Written(Written { commit_time: TimestampUs(commit_time), rows, replayed })
+}
+
+#[test]
+fn what_is_refused_leaves_no_run_and_no_history() {
+    let mut host = Host::new();
+    host.apply(ShardCommand::Define(view()));
+    let too_long = "x".repeat(70_000);
+    let run = RunKey { history: HistoryId(1), run: RunNumber(0) };
+    let segment = SegmentInfo {
+        segment: Hash::of(b"segment"),
+        segment_bytes: 1,
+        key_index: Hash::of(b"keys"),
+        key_index_bytes: 1,
+        logical: Hash::of(b"rows"),
+        history: HistoryId(1),
+        rows: 1,
+        keys: 1,
+        tombstones: 0,
+        first_bucket: Bucket(0),
+        last_bucket: Bucket(0),
+        event_times: TimeRange { min: TimestampUs(1), max: TimestampUs(1) },
+        created_times: None,
+        commit: SegmentCommit::Pending,
+    };
+    let compact = Compact { history: HistoryId(1), inputs: vec![0], output: segment.clone() };
+    let refused = [
+        host.write(None, rows(&[(&too_long, 1, 1)])),
+        host.apply(ShardCommand::Seal(Seal { run, segment })),
+        host.apply(ShardCommand::Compact(compact)),
+    ];
+    assert!(refused.iter().all(|reply| matches!(reply, ShardReply::Refused(_))), "{refused:?}");
+    assert_eq!(host.machine.histories().count(), 0);
+    assert_eq!(host.write(None, rows(&[("a", 1, 1)])), written(50, 1, false));
+    let first_commit = |machine: &ShardMachine| {
+        let history = machine.history(HistoryId(1)).expect("has rows");
+        history.open.as_ref().map(|run| run.first_commit)
+    };
+    let restored = ShardMachine::restore(&host.kv, TREE).expect("restores");
+    assert_eq!(first_commit(&host.machine), Some(TimestampUs(50)));
+    assert_eq!(first_commit(&restored), Some(TimestampUs(50)), "as after a restart");
 }
 
 #[test]
