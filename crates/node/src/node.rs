@@ -20,7 +20,7 @@ use lineate_storage::{
     kv::{OrderedKv, SledKv, SledOptions},
     log::{FileLog, LogOptions},
 };
-use lineate_types::{ErrorKind, GroupId, Hash, HasKind, Principal, ShardId, TimestampUs};
+use lineate_types::{ErrorKind, GroupId, HasKind, Hash, Principal, ShardId, TimestampUs};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Span, field::Empty};

@@ -14,7 +14,7 @@ use lineate_state::{
     shard::{RunKey, SealNote},
 };
 use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
-use lineate_types::{Hash, HistoryId, MatchMode, Principal, ShardId, TimestampUs, ViewId, WriterId};
+use lineate_types::{Hash, HistoryId, MatchMode, ShardId, TimestampUs, ViewId, WriterId};
 use serde_json::json;
 
 use super::{TREE, check, hash, name, pairs, range, segment};
@@ -30,7 +30,7 @@ impl Host {
     fn apply(&mut self, command: MetaCommand) -> MetaReply {
         self.index += 1;
         let at = Position { index: self.index, commit_time: TimestampUs(self.index as i64 * 10) };
-        let request = MetaRequest { principal: Principal("local:me".into()), agent: hash(90), command };
+        let request = MetaRequest { agent: hash(90), command };
         let mut batch = KvBatch::new();
         let reply = self.machine.apply(at, &codec::encode(&request), &mut batch).expect("no damage");
         self.kv.apply(TREE, batch).expect("stores");
@@ -64,7 +64,7 @@ impl Host {
             physical: hash(*byte),
             bytes: 11,
             format: (*format).into(),
-            path: hash(byte + 1),
+            path: Some(hash(byte + 1)),
         };
         let sources = files.iter().map(source).collect();
         let begun = self.apply(MetaCommand::BeginLoad(BeginLoad { view: ViewId(1), sources, again: false }));
@@ -203,5 +203,5 @@ fn the_tree_of_meta_is_these_bytes_and_restores() {
         "all but a collection, which takes thousands of inputs"
     );
     let restore = |kv: &dyn OrderedKv, tree: &str| MetaMachine::restore(kv, tree).expect("restores");
-    check(&host.kv, &host.machine, "meta-state-v1.txt", restore);
+    check(&host.kv, &host.machine, "meta-state-v2.txt", restore);
 }

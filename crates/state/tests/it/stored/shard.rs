@@ -11,11 +11,11 @@ use lineate_state::{
 };
 use lineate_storage::kv::{KvBatch, MemKv, OrderedKv};
 use lineate_types::{
-    DurationUs, Feature, HistoryId, KeyColumn, KeyType, Principal, TimestampUs, ViewDefinition, ViewId,
-    WriterId, WriterPosition, limits,
+    DurationUs, Feature, HistoryId, KeyColumn, KeyType, TimestampUs, ViewDefinition, ViewId, WriterId,
+    WriterPosition, limits,
 };
 
-use super::{TREE, check, name, pairs, range, segment};
+use super::{TREE, check, hash, name, pairs, range, segment};
 
 /// Canonical rows of [`view`], two of them: `a` and `b`.
 const ROWS: &[u8] = include_bytes!("../../testdata/rows.arrows");
@@ -88,7 +88,7 @@ impl Host {
     fn apply(&mut self, command: ShardCommand) -> ShardReply {
         self.index += 1;
         let at = Position { index: self.index, commit_time: TimestampUs(self.index as i64 * 10) };
-        let request = ShardRequest { principal: Principal("p".into()), command };
+        let request = ShardRequest { agent: hash(90), command };
         let mut batch = KvBatch::new();
         let reply = self.machine.apply(at, &codec::encode(&request), &mut batch).expect("no damage");
         self.kv.apply(TREE, batch).expect("stores");
@@ -158,7 +158,7 @@ fn the_tree_of_a_shard_is_these_bytes_and_restores() {
     letters.dedup();
     assert_eq!(letters.iter().collect::<String>(), "mnortvwx");
     let restore = |kv: &dyn OrderedKv, tree: &str| ShardMachine::restore(kv, tree).expect("restores");
-    check(&host.kv, &host.machine, "shard-state-v1.txt", restore);
+    check(&host.kv, &host.machine, "shard-state-v2.txt", restore);
 }
 
 #[test]
@@ -174,8 +174,8 @@ fn what_a_shard_forgot_of_a_writer_and_the_opening_that_gave_way_are_these_bytes
     }
     let text = forgotten + &pairs(&host.kv, b"e");
     expect![[r#"
-        w 0000000000000007 0183010505
-        e - 0182184d08
+        w 0000000000000007 0283010505
+        e - 0282184d08
     "#]]
     .assert_eq(&text);
     let restored = ShardMachine::restore(&host.kv, TREE).expect("restores");
