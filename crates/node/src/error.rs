@@ -18,6 +18,9 @@ pub enum Error {
     /// A writer skipped sequences.
     #[error("{0}")]
     Conflict(String),
+    /// A writer belongs to another principal.
+    #[error("{0}")]
+    PermissionDenied(String),
     /// A writer is in its next epoch, and a shard may not know it. Nobody was told the epoch; opening the writer again
     /// begins one more.
     #[error(
@@ -80,6 +83,7 @@ impl HasKind for Error {
             Self::ResourceExhausted(_) => ErrorKind::ResourceExhausted,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotFenced { source, .. } | Self::NotErased { source } => source.kind(),
+            Self::PermissionDenied(_) => ErrorKind::PermissionDenied,
             Self::Corrupt(_) => ErrorKind::Corrupt,
             Self::Refused(error) => error.kind(),
             Self::State(error) => error.kind(),

@@ -88,7 +88,7 @@ impl Node {
             return Err(Error::NotFound(format!("writer {writer} was never issued; open a writer first")));
         };
         if self.sealed_texts().known_agent(principal) != Some(state.agent) {
-            return Err(Error::Conflict(format!(
+            return Err(Error::PermissionDenied(format!(
                 "writer {writer} was issued to another principal, or to you before your name was erased; open a new one"
             )));
         }

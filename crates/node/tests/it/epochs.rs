@@ -6,7 +6,7 @@ use futures::future::join_all;
 use lineate_node::{Node, api::ShardWrite};
 use lineate_segment::intake::{ForeignFile, Intake};
 use lineate_state::meta::MetaCommand;
-use lineate_types::{ErrorKind, HasKind, WriterId, WriterPosition, limits};
+use lineate_types::{ErrorKind, HasKind, Principal, WriterId, WriterPosition, limits};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use crate::store::{SHARDS, line, look, open, tester, values, view};
@@ -15,11 +15,20 @@ const ROWS: usize = 2_000;
 
 /// Writes rows of the round under a position, as one batch.
 async fn send(node: Node, round: usize, position: WriterPosition) -> lineate_node::Result<Vec<ShardWrite>> {
-    let counters = view(&node);
+    send_as(&tester(), &node, round, position).await
+}
+
+async fn send_as(
+    principal: &Principal,
+    node: &Node,
+    round: usize,
+    position: WriterPosition,
+) -> lineate_node::Result<Vec<ShardWrite>> {
+    let counters = view(node);
     let lines: String = (0..ROWS).map(|key| line(&id(round, key), 1)).collect();
     let file = ForeignFile::from_bytes("rows", lines.into());
     let rows = Intake::new(&counters).open(&file).expect("opens").next().expect("rows").expect("reads");
-    node.push(&tester(), &counters, &rows, 0, Some(position)).await
+    node.push(principal, &counters, &rows, 0, Some(position)).await
 }
 
 fn id(round: usize, key: usize) -> String {
@@ -119,5 +128,23 @@ async fn of_writers_opened_again_at_once_the_last_one_may_write_everywhere_and_n
     let writes = send(node.clone(), 1, at(last, 1)).await.expect("is of the epoch");
     assert_eq!(writes.len(), usize::from(SHARDS));
     writes.into_iter().for_each(|write| assert!(write.result.is_ok()));
+    node.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_of_another_principal_neither_writes_nor_is_opened_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = open(dir.path(), limits::CACHE_BYTES).await;
+    let stranger = Principal("local:stranger".into());
+    let position = node.open_writer(&tester(), None).await.expect("a writer");
+    let refused = send_as(&stranger, &node, 1, at(position, 1)).await.expect_err("is another's");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{refused}");
+    let refused = node.open_writer(&stranger, Some(position.writer)).await.expect_err("is another's");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{refused}");
+    assert_eq!(seen(&node, 1).await, [false; ROWS]);
+    // Its owner is in the same epoch as before.
+    for write in send(node.clone(), 1, at(position, 1)).await.expect("is of the epoch") {
+        write.result.expect("is written");
+    }
     node.shutdown().await.expect("stops");
 }
