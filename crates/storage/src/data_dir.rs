@@ -1,4 +1,4 @@
-//! The directory of a store: `DIR/{LOCK,FORMAT,log,kv,blobs,sealed,tmp}`.
+//! The directory of a store: `DIR/{LOCK,FORMAT,log,kv,blobs,sealed,tmp}`, and `quarantine-N` where a `kv` was in doubt.
 //!
 //! Invariants: one process at a time holds it, by `flock` on `LOCK`; `FORMAT` is written last, so a directory
 //! with one is complete; a directory that holds anything else is never taken for an empty store. The bytes are
@@ -27,6 +27,8 @@ const KV: &str = "kv";
 const BLOBS: &str = "blobs";
 const SEALED: &str = "sealed";
 const TMP: &str = "tmp";
+/// What the name of a directory that was moved aside begins with.
+const QUARANTINE: &str = "quarantine-";
 /// `LOCK` and `FORMAT` are a few lines; more than this is not read.
 const TEXT_BYTES: u64 = 4096;
 
@@ -73,6 +75,10 @@ pub struct DiskUsage {
     pub blob_bytes: u64,
     /// Of the sealed texts.
     pub sealed_text_bytes: u64,
+    /// Of temporary files: uploads, and what is being written.
+    pub tmp_bytes: u64,
+    /// Of key-value stores that were in doubt and were moved aside; nothing reads them.
+    pub quarantine_bytes: u64,
 }
 
 /// Bytes that can still be written to the file system a path lies in.
@@ -158,7 +164,18 @@ impl DataDir {
             kv_bytes: taken(self.kv_dir())?,
             blob_bytes: taken(self.blobs_dir())?,
             sealed_text_bytes: taken(self.sealed_dir())?,
+            tmp_bytes: taken(self.tmp_dir())?,
+            quarantine_bytes: self.quarantines()?.into_iter().map(taken).sum::<Result<u64>>()?,
         })
+    }
+
+    /// The directories that were moved aside.
+    fn quarantines(&self) -> Result<Vec<PathBuf>> {
+        let moved_aside = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(QUARANTINE)) && path.is_dir()
+        };
+        Ok(children(&self.path)?.into_iter().filter(moved_aside).collect())
     }
 
     /// Where the Raft log is.

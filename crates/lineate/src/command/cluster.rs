@@ -32,8 +32,17 @@ pub(crate) async fn run(command: Command, client: &Client, output: &mut Output) 
 }
 
 fn disk(disk: &Disk) -> String {
-    let parts = [("log", disk.log_bytes), ("kv", disk.kv_bytes), ("blobs", disk.blob_bytes)];
-    let parts = parts.map(|(part, bytes)| format!("{part} {}", number::bytes(bytes)));
+    let always = [
+        ("log", disk.log_bytes),
+        ("kv", disk.kv_bytes),
+        ("blobs", disk.blob_bytes),
+        ("sealed texts", disk.sealed_text_bytes),
+        ("tmp", disk.tmp_bytes),
+    ];
+    // Of no interest but where there is one.
+    let aside = [("moved aside", disk.quarantine_bytes)].into_iter().filter(|(_, bytes)| *bytes > 0);
+    let parts = always.into_iter().chain(aside);
+    let parts: Vec<String> = parts.map(|(part, bytes)| format!("{part} {}", number::bytes(bytes))).collect();
     format!("{} · {} left", parts.join(", "), number::bytes(disk.available_bytes))
 }
 
@@ -112,6 +121,8 @@ impl Report for StatusReply {
                 "kv_bytes": disk.kv_bytes,
                 "blob_bytes": disk.blob_bytes,
                 "sealed_text_bytes": disk.sealed_text_bytes,
+                "tmp_bytes": disk.tmp_bytes,
+                "quarantine_bytes": disk.quarantine_bytes,
             })),
             "groups": groups,
         })

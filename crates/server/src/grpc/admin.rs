@@ -43,6 +43,8 @@ impl Admin for Service {
                 kv_bytes: disk.kv_bytes,
                 blob_bytes: disk.blob_bytes,
                 sealed_text_bytes: disk.sealed_text_bytes,
+                tmp_bytes: disk.tmp_bytes,
+                quarantine_bytes: disk.quarantine_bytes,
             }),
         }))
     }

@@ -71,6 +71,8 @@ pub(super) const FIGURES: &[Figure] = figures![
     Bytes "disk_kv" "Taken by the key-value store" |reading| disk(reading).kv_bytes;
     Bytes "disk_blobs" "Taken by blobs" |reading| disk(reading).blob_bytes;
     Bytes "disk_sealed_texts" "Taken by sealed texts" |reading| disk(reading).sealed_text_bytes;
+    Bytes "disk_tmp" "Taken by temporary files" |reading| disk(reading).tmp_bytes;
+    Bytes "disk_quarantine" "Taken by what was moved aside" |reading| disk(reading).quarantine_bytes;
     Count "cache_hits" "Keys of lookups found in the cache" |reading| reading.cache.hits;
     Count "cache_misses" "Keys of lookups not found in the cache" |reading| reading.cache.misses;
     Count "cache_evictions" "Entries pushed out of the cache" |reading| reading.cache.evictions;

@@ -184,3 +184,41 @@ fn usage_counts_the_files_of_each_part_and_what_is_left() {
     assert!((100_000..200_000).contains(&(usage.blob_bytes - empty.blob_bytes)), "{usage:?}");
     assert_eq!((usage.log_bytes, usage.kv_bytes), (empty.log_bytes, empty.kv_bytes));
 }
+
+#[test]
+fn the_parts_are_all_that_a_store_takes_but_for_its_two_small_files() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let path = parent.path().join("store");
+    let directory = DataDir::open(&path, CREATE).expect("makes");
+    let parts = ["log", "kv", "blobs/ab", "sealed", "tmp", "quarantine-1/part", "quarantine-27"];
+    for (number, part) in parts.into_iter().enumerate() {
+        let below = path.join(part);
+        fs::create_dir_all(&below).expect("makes");
+        let file = fs::File::create(below.join("file")).expect("creates");
+        (&file).write_all(&vec![7; 100_000 * (number + 1)]).expect("writes");
+        file.sync_all().expect("syncs");
+    }
+    let usage = directory.usage().expect("counts");
+    assert!((500_000..600_000).contains(&usage.tmp_bytes), "{usage:?}");
+    assert!((1_300_000..1_400_000).contains(&usage.quarantine_bytes), "{usage:?}");
+    let sum = usage.log_bytes
+        + usage.kv_bytes
+        + usage.blob_bytes
+        + usage.sealed_text_bytes
+        + usage.tmp_bytes
+        + usage.quarantine_bytes;
+    let small: u64 = ["LOCK", "FORMAT"].map(|name| blocks(&path.join(name))).into_iter().sum();
+    assert_eq!(sum + small, blocks(&path), "{usage:?}");
+}
+
+/// Bytes of the blocks of a file, or of all files below a directory.
+fn blocks(path: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).expect("there");
+    match metadata.is_dir() {
+        true => {
+            fs::read_dir(path).expect("lists").map(|entry| blocks(&entry.expect("an entry").path())).sum()
+        }
+        false => metadata.blocks() * 512,
+    }
+}
