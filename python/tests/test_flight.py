@@ -1,5 +1,7 @@
 """Arrow Flight with pyarrow: rows in, training sets out, and words for those who ask for what is not there."""
 
+import datetime
+
 import pandas
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -216,6 +218,75 @@ def test_lookups_over_exchange_equal_those_of_the_command_line(served, client, m
         [names[reply.statuses[column * 3 + row]] for column in range(chunk.data.num_columns)] for row in range(3)
     ]
     assert statuses == [[feature["status"] for feature in one["features"].values()] for one in answer]
+
+
+ENTITIES = pa.table({"sku": ["sku0", "sku1", "sku2"], "site": pa.array([7, 7, 7], pa.int64())})
+
+
+def test_lookups_at_a_time_over_exchange_equal_those_of_the_command_line(served, client, messages, wire):
+    day = stock.DAY_US
+    for at_us in (stock.START_US - 1, stock.START_US, stock.START_US + day, stock.START_US + day + 1):
+        writer, reader = client.do_exchange(path("service", "shelf"))
+        with writer:
+            writer.write_metadata(messages.LookupTime(at_us=at_us).SerializeToString())
+            writer.begin(ENTITIES.schema)
+            for _ in range(2):
+                writer.write_table(ENTITIES)
+                chunk = reader.read_chunk()
+                reply = messages.GetFeaturesReply.FromString(chunk.app_metadata.to_pybytes())
+            writer.done_writing()
+        keys = [
+            messages.EntityColumn(name="sku", texts=messages.EntityColumn.Texts(values=ENTITIES["sku"].to_pylist())),
+            messages.EntityColumn(name="site", integers=messages.EntityColumn.Integers(values=[7, 7, 7])),
+        ]
+        asked = messages.GetFeaturesRequest(service="shelf", columns=messages.EntityColumns(columns=keys), at_us=at_us)
+        told = wire.call(wire.online.GetFeatures, asked)
+        assert (reply.statuses, reply.views) == (told.statuses, told.views)
+        features = pa.ipc.open_stream(told.features).read_all()
+        result = compare(features, pa.Table.from_batches([chunk.data]))
+        assert result.equal, result.differences
+        at = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(microseconds=at_us)
+        words = [word for sku in ENTITIES["sku"].to_pylist() for word in ("--entity", f"sku={sku},site=7")]
+        answer = served.client.json("get", "shelf", *words, "--at", at.isoformat().replace("+00:00", "Z"))["entities"]
+        sold = [one["features"]["sales__sold"]["value"] for one in answer]
+        assert chunk.data["sales__sold"].to_pylist() == sold
+        views = [one["features"]["stock__views"]["value"] for one in answer]
+        assert chunk.data["stock__views"].to_pylist() == views
+    assert views == [2**53 + 1, -(2**63), None], "the times tell rows apart"
+
+
+def test_a_time_that_would_not_be_heard_is_refused(client, messages, unharmed):
+    time = messages.LookupTime(at_us=stock.START_US).SerializeToString()
+
+    def beside_rows(writer):
+        writer.begin(ENTITIES.schema)
+        writer.write_with_metadata(ENTITIES.to_batches()[0], time)
+
+    def too_late(writer):
+        writer.begin(ENTITIES.schema)
+        writer.write_metadata(time)
+
+    def no_time(writer):
+        writer.write_metadata(b"\xff\xff")
+        writer.begin(ENTITIES.schema)
+
+    def tomorrow(writer):
+        writer.write_metadata(messages.LookupTime(at_us=2**62).SerializeToString())
+        writer.begin(ENTITIES.schema)
+        writer.write_table(ENTITIES)
+
+    for send, said in (
+        (beside_rows, "before the rows"),
+        (too_late, "metadata came alone"),
+        (no_time, "LookupTime"),
+        (tomorrow, "lies in the future"),
+    ):
+        writer, reader = client.do_exchange(path("service", "shelf"))
+        with pytest.raises(pa.ArrowInvalid, match=said):
+            with writer:
+                send(writer)
+                writer.done_writing()
+                reader.read_chunk()
 
 
 def test_the_store_is_whole_afterwards(served, shelf):

@@ -1,58 +1,69 @@
 //! Lookups over Flight: a batch of entities in, a batch of their features out.
 //!
+//! A `LookupTime` before the rows says at which time; without it, each batch is looked up as of now.
+//!
 //! Beside each batch, in `app_metadata`, is the `GetFeaturesReply` without its features: the time the answer holds
 //! for, the statuses and the event times.
 
-use arrow::{
-    array::RecordBatch,
-    ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions},
-};
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::{FlightData, SchemaAsIpc};
 use futures::StreamExt;
 use lineate_node::api::{LookupReply, LookupRequest};
-use lineate_proto::Reference;
+use lineate_proto::{Reference, v1::LookupTime};
+use lineate_types::TimestampUs;
 use prost::Message;
 use tonic::{Status, Streaming};
 
-use super::{incoming::Incoming, named};
+use super::{
+    incoming::{Arrived, Incoming},
+    named,
+};
 use crate::{
-    Result,
+    Error, Result,
     app::App,
     grpc::{Events, online},
     reader, trace,
 };
 
+/// What is looked up, and as of when.
+struct Question {
+    service: Reference,
+    at: Option<TimestampUs>,
+}
+
 /// The answers to a stream of lookups. The stream ends with the first that is refused.
 pub(super) fn answers(app: App, messages: Streaming<FlightData>) -> Events<FlightData> {
     let opened = futures::stream::once(async move {
         match open(messages).await {
-            Ok((service, incoming)) => lookups(app, service, incoming),
+            Ok((question, incoming)) => lookups(app, question, incoming),
             Err(error) => futures::stream::once(async { Err(Status::from(error)) }).boxed(),
         }
     });
     opened.flatten().boxed()
 }
 
-async fn open(messages: Streaming<FlightData>) -> Result<(Reference, Incoming)> {
-    let (descriptor, incoming) = Incoming::open(messages, online::LIMITS).await?;
+async fn open(messages: Streaming<FlightData>) -> Result<(Question, Incoming)> {
+    let (descriptor, mut incoming) = Incoming::open(messages, online::LIMITS).await?;
     let service = named(&descriptor, "service")?;
     trace::about("service", service);
-    Ok((reader::reference("service", service)?, incoming))
+    let LookupTime { at_us } = LookupTime::decode(incoming.opening().await?)
+        .map_err(|_| Error::Invalid("app_metadata before the rows must be a lineate.v1.LookupTime".into()))?;
+    Ok((Question { service: reader::reference("service", service)?, at: reader::time(at_us) }, incoming))
 }
 
-fn lookups(app: App, service: Reference, incoming: Incoming) -> Events<FlightData> {
-    let start = Some((app, service, incoming, true));
+fn lookups(app: App, question: Question, incoming: Incoming) -> Events<FlightData> {
+    let start = Some((app, question, incoming, true));
     let answers = futures::stream::unfold(start, |state| async move {
-        let (app, service, mut incoming, first) = state?;
-        let entities = match incoming.next().await {
-            Ok(Some(arrived)) => arrived.batch,
+        let (app, question, mut incoming, first) = state?;
+        let arrived = match incoming.next().await {
+            Ok(Some(arrived)) => arrived,
             Ok(None) => return None,
             Err(error) => return Some((vec![Err(Status::from(error))], None)),
         };
-        match lookup(&app, &service, entities, first).await {
+        match lookup(&app, &question, arrived, first).await {
             Ok(messages) => {
                 let messages = messages.into_iter().map(Ok).collect();
-                Some((messages, Some((app, service, incoming, false))))
+                Some((messages, Some((app, question, incoming, false))))
             }
             Err(error) => Some((vec![Err(Status::from(error))], None)),
         }
@@ -60,14 +71,16 @@ fn lookups(app: App, service: Reference, incoming: Incoming) -> Events<FlightDat
     answers.flat_map(futures::stream::iter).boxed()
 }
 
-async fn lookup(
-    app: &App,
-    service: &Reference,
-    entities: RecordBatch,
-    first: bool,
-) -> Result<Vec<FlightData>> {
-    let request =
-        LookupRequest { project: service.project.clone(), service: service.name.clone(), entities, at: None };
+async fn lookup(app: &App, question: &Question, arrived: Arrived, first: bool) -> Result<Vec<FlightData>> {
+    if !arrived.metadata.is_empty() {
+        return Err(Error::Invalid("app_metadata goes before the rows, for all lookups".into()));
+    }
+    let request = LookupRequest {
+        project: question.service.project.clone(),
+        service: question.service.name.clone(),
+        entities: arrived.batch,
+        at: question.at,
+    };
     let reply = app.node().lookup(&request).await?;
     online::encoded(app, reply, move |reply| messages(reply, first)).await
 }

@@ -44,24 +44,59 @@ impl Incoming {
         Ok((descriptor, Self { messages, first: Some(first), decoder }))
     }
 
+    /// The metadata before the first message of Arrow or beside it; empty if there is none.
+    ///
+    /// # Errors
+    /// It came twice, or the caller vanished.
+    pub(super) async fn opening(&mut self) -> Result<Bytes> {
+        let mut opening = Bytes::new();
+        while let Some(mut message) = self.any_message().await? {
+            let metadata = std::mem::take(&mut message.app_metadata);
+            match (opening.is_empty(), metadata.is_empty()) {
+                (true, _) => opening = metadata,
+                (false, true) => {}
+                (false, false) => {
+                    return Err(Error::Invalid("metadata came twice before the rows; send it once".into()));
+                }
+            }
+            if !message.data_header.is_empty() {
+                self.first = Some(message);
+                break;
+            }
+        }
+        Ok(opening)
+    }
+
+    /// The next message of Arrow as it came; none at the end.
+    ///
+    /// # Errors
+    /// Metadata came alone, or the caller vanished.
+    pub(super) async fn message(&mut self) -> Result<Option<FlightData>> {
+        while let Some(message) = self.any_message().await? {
+            if !message.data_header.is_empty() {
+                return Ok(Some(message));
+            }
+            // It would be taken to have been heard.
+            if !message.app_metadata.is_empty() {
+                return Err(Error::Invalid("metadata came alone where it says nothing".into()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn any_message(&mut self) -> Result<Option<FlightData>> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        self.messages.next().await.transpose().map_err(|status| cut_short(&status))
+    }
+
     /// The next batch; none at the end.
     ///
     /// # Errors
     /// A message is no Arrow, is out of order or out of bounds, or the caller vanished.
     pub(super) async fn next(&mut self) -> Result<Option<Arrived>> {
-        loop {
-            let message = match self.first.take() {
-                Some(first) => first,
-                None => match self.messages.next().await {
-                    None => return Ok(None),
-                    Some(Ok(message)) => message,
-                    Some(Err(status)) => return Err(cut_short(&status)),
-                },
-            };
-            if message.data_header.is_empty() {
-                // A message of metadata alone says nothing here.
-                continue;
-            }
+        while let Some(message) = self.message().await? {
             let Some(mut decoder) = self.decoder.take() else { return Ok(None) };
             let FlightData { data_header, data_body, app_metadata, .. } = message;
             let decoding = tokio::task::spawn_blocking(move || {
@@ -74,6 +109,7 @@ impl Incoming {
                 return Ok(Some(Arrived { batch, metadata: app_metadata }));
             }
         }
+        Ok(None)
     }
 }
 
