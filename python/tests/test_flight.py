@@ -8,6 +8,7 @@ import pyarrow.flight as flight
 import pyarrow.parquet as pq
 import pytest
 import stock
+from google.protobuf import any_pb2
 from program import Lineate
 
 from oracle.compare import compare
@@ -95,6 +96,62 @@ def test_training_sets_are_listed(served, client, shelf):
     assert pulled(client, info).num_rows == shelf["rows"]
     again = client.get_flight_info(info.descriptor)
     assert again.endpoints == info.endpoints
+
+
+def kept(client: flight.FlightClient, messages, labels: list[pa.RecordBatch]):
+    """Sends labels as a stream; what the server keeps them as."""
+    writer, reader = client.do_put(path("spine"), labels[0].schema)
+    with writer:
+        for batch in labels:
+            writer.write_batch(batch)
+        writer.done_writing()
+        reply = messages.UploadReply.FromString(reader.read().to_pybytes())
+        assert reader.read() is None
+    return reply
+
+
+def created(client: flight.FlightClient, messages, request):
+    """Makes a training set by the action."""
+    body, answer, made = any_pb2.Any(), any_pb2.Any(), messages.Dataset()
+    body.Pack(request)
+    (result,) = client.do_action(flight.Action("create_dataset", body.SerializeToString()))
+    answer.ParseFromString(result.body.to_pybytes())
+    assert answer.Unpack(made)
+    return made
+
+
+def test_a_training_set_made_over_flight_equals_the_one_made_of_a_file(served, client, messages, shelf, labels):
+    assert [action.type for action in client.list_actions()] == ["create_dataset"]
+    upload = kept(client, messages, labels.to_batches(max_chunksize=3))
+    request = messages.CreateDatasetRequest(name="flown", service="shelf", spine_upload_id=upload.upload_id)
+    made = created(client, messages, request)
+    assert (made.name, made.version, made.rows, made.time_column) == ("flown", 1, labels.num_rows, "event_timestamp")
+    hashes = {column["name"]: column["logical_hash"] for column in shelf["columns"]}
+    assert {column.name: column.logical_hash for column in made.columns} == hashes
+    info = client.get_flight_info(path("dataset", "flown@v1"))
+    rows = pulled(client, info)
+    result = compare(pulled(client, client.get_flight_info(path("dataset", "shelf@v1"))), rows)
+    assert result.equal, result.differences
+    assert served.client.json("dataset", "verify", "flown")["verified"]
+    # Used is gone.
+    with pytest.raises((KeyError, flight.FlightServerError), match="does not exist"):
+        created(client, messages, request)
+
+
+def test_labels_of_every_type_and_of_dictionaries_come_back_as_they_went_in(client, messages):
+    day = pa.array(["2013-06-01", "2013-06-02", "2013-06-01"]).dictionary_encode()
+    sent = stock.table().drop_columns(["known"]).rename_columns(
+        ["sku", "site", "event_timestamp", *(f"label_{name}" for name in stock.FEATURES)]
+    )
+    sent = sent.append_column("day", day)
+    upload = kept(client, messages, sent.combine_chunks().to_batches())
+    assert upload.bytes > 0 and upload.hash.startswith("b3:")
+    created(client, messages, messages.CreateDatasetRequest(name="typed", service="shelf", spine_upload_id=upload.upload_id))
+    rows = pulled(client, client.get_flight_info(path("dataset", "typed")))
+    assert rows["day"].to_pylist() == day.to_pylist()
+    for name in stock.FEATURES:
+        result = compare(pa.table({name: sent[f"label_{name}"]}), pa.table({name: rows[f"label_{name}"]}))
+        assert result.equal, result.differences
 
 
 def acknowledged(client: flight.FlightClient, messages, view: str, batches: list[pa.RecordBatch]) -> list:

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: behaviour. The server implements the services, the client calls them.
 
+pub mod any;
 mod convert;
 mod error;
 pub mod reference;

@@ -1,12 +1,14 @@
-//! Arrow Flight: training sets out, rows in, lookups both ways.
+//! Arrow Flight: training sets out, rows and labels in, lookups both ways.
 //!
-//! Paths: `[dataset, NAME@vN]` to pull, `[view, NAME]` to push, `[service, NAME]` to look up. Handshake, actions
-//! and polling say that they are not there.
+//! Paths: `[dataset, NAME@vN]` to pull, `[view, NAME]` to push, `[spine]` to bring labels, `[service, NAME]` to look up.
+//! The action `create_dataset` makes a training set. Handshake and polling say that they are not there.
 
+mod action;
 mod exchange;
 mod get;
 mod incoming;
 mod put;
+mod spine;
 
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
@@ -85,12 +87,12 @@ impl FlightService for Flight {
         Err(Status::unimplemented("training sets are complete when they are named; use GetFlightInfo"))
     }
 
-    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        Err(Status::unimplemented("there are no actions; see the services of lineate.v1"))
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        Ok(Response::new(action::act(&self.0, &request.into_inner())?))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        Ok(Response::new(stream::empty().boxed()))
+        Ok(Response::new(stream::iter(action::all().into_iter().map(Ok)).boxed()))
     }
 }
 

@@ -1,7 +1,8 @@
-//! Rows pushed over Flight: each message of rows is one batch, answered with a `PushAck`.
+//! What is put over Flight. Rows of a view: each message of rows is one batch, answered with a `PushAck`. Labels: one
+//! upload, answered with an `UploadReply`.
 
 use arrow_flight::{FlightData, PutResult};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use lineate_proto::v1::PushPosition;
 use lineate_segment::intake::IpcLimits;
 use lineate_types::{ViewDefinition, WriterId, WriterPosition};
@@ -10,7 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     incoming::{Arrived, Incoming},
-    named,
+    named, spine,
 };
 use crate::{
     Error, Result,
@@ -19,27 +20,39 @@ use crate::{
     trace,
 };
 
-/// The answers to a push. The stream ends with the first batch that is refused as a whole.
+/// What a stream brings.
+enum Put {
+    Rows(ViewDefinition),
+    Labels,
+}
+
+/// The answers to a put. The stream ends with the first batch that is refused as a whole.
 pub(super) fn acks(app: App, messages: Streaming<FlightData>) -> Events<PutResult> {
-    let opened = futures::stream::once(async move {
+    let opened = stream::once(async move {
         match open(&app, messages).await {
-            Ok((view, incoming)) => answers(app, view, incoming),
-            Err(error) => futures::stream::once(async { Err(Status::from(error)) }).boxed(),
+            Ok((Put::Rows(view), incoming)) => answers(app, view, incoming),
+            Ok((Put::Labels, incoming)) => {
+                stream::once(async move { spine::keep(&app, incoming).await.map_err(Status::from) }).boxed()
+            }
+            Err(error) => stream::once(async { Err(Status::from(error)) }).boxed(),
         }
     });
     opened.flatten().boxed()
 }
 
-async fn open(app: &App, messages: Streaming<FlightData>) -> Result<(ViewDefinition, Incoming)> {
+async fn open(app: &App, messages: Streaming<FlightData>) -> Result<(Put, Incoming)> {
     let (descriptor, incoming) = Incoming::open(messages, IpcLimits::PUSH).await?;
+    if descriptor.path == ["spine"] {
+        return Ok((Put::Labels, incoming));
+    }
     let view = named(&descriptor, "view")?;
     trace::about("view", view);
-    Ok((view_named(app, view)?, incoming))
+    Ok((Put::Rows(view_named(app, view)?), incoming))
 }
 
 fn answers(app: App, view: ViewDefinition, incoming: Incoming) -> Events<PutResult> {
     let start = Some((app, view, incoming, Sent::default()));
-    let acks = futures::stream::unfold(start, |state| async move {
+    let acks = stream::unfold(start, |state| async move {
         let (app, view, mut incoming, sent) = state?;
         let arrived = match incoming.next().await {
             Ok(Some(arrived)) => arrived,

@@ -28,6 +28,8 @@ use super::{
 };
 use crate::{Result, app::App, reader, trace};
 
+/// The spine where its caller gives it no name.
+const SPINE: &str = "the spine";
 /// The spine's time column where none is named.
 const TIME_COLUMN: &str = "event_timestamp";
 
@@ -40,29 +42,7 @@ impl Datasets for Service {
         &self,
         request: Request<CreateDatasetRequest>,
     ) -> Result<Response<Self::CreateStream>, Status> {
-        let request = request.into_inner();
-        trace::about("dataset", &request.name);
-        let request = wanted(request)?;
-        let app = self.0.clone();
-        // Where the service does not exist, the work says so.
-        let plan = app.node().service_plan(request.project.as_ref(), &request.service);
-        let warnings = plan.map(|plan| warnings(&plan, request.mode)).unwrap_or_default();
-        let events = work::run(
-            &self.0,
-            |progress| async move {
-                let made = lineate_query::create(app.node(), app.principal(), request, progress).await?;
-                let version = Some(made.versioned.version);
-                let name = VersionedName { name: made.versioned.name, version };
-                Ok(message(&app, &app.node().dataset(&made.versioned.project, &name)?))
-            },
-            |progress| CreateDatasetEvent { event: Some(create_dataset_event::Event::Progress(progress)) },
-            |dataset| CreateDatasetEvent { event: Some(create_dataset_event::Event::Dataset(dataset)) },
-        )?;
-        let warned = warnings.into_iter().map(|warning| {
-            let progress = Progress { warning, ..Progress::default() };
-            Ok(CreateDatasetEvent { event: Some(create_dataset_event::Event::Progress(progress)) })
-        });
-        Ok(Response::new(stream::iter(warned).chain(events).boxed()))
+        Ok(Response::new(create(&self.0, request.into_inner())?))
     }
 
     async fn list(&self, request: Request<ListDatasetsRequest>) -> Result<Response<DatasetListing>, Status> {
@@ -110,6 +90,35 @@ impl Datasets for Service {
     }
 }
 
+/// Makes a new version of a training set: how far it is, then the set.
+///
+/// # Errors
+/// The request makes no sense, or too much is under way.
+pub(crate) fn create(app: &App, request: CreateDatasetRequest) -> Result<Events<CreateDatasetEvent>> {
+    trace::about("dataset", &request.name);
+    let request = wanted(request)?;
+    // Where the service does not exist, the work says so.
+    let plan = app.node().service_plan(request.project.as_ref(), &request.service);
+    let warnings = plan.map(|plan| warnings(&plan, request.mode)).unwrap_or_default();
+    let worker = app.clone();
+    let events = work::run(
+        app,
+        |progress| async move {
+            let made = lineate_query::create(worker.node(), worker.principal(), request, progress).await?;
+            let version = Some(made.versioned.version);
+            let name = VersionedName { name: made.versioned.name, version };
+            Ok(message(&worker, &worker.node().dataset(&made.versioned.project, &name)?))
+        },
+        |progress| CreateDatasetEvent { event: Some(create_dataset_event::Event::Progress(progress)) },
+        |dataset| CreateDatasetEvent { event: Some(create_dataset_event::Event::Dataset(dataset)) },
+    )?;
+    let warned = warnings.into_iter().map(|warning| {
+        let progress = Progress { warning, ..Progress::default() };
+        Ok(CreateDatasetEvent { event: Some(create_dataset_event::Event::Progress(progress)) })
+    });
+    Ok(stream::iter(warned).chain(events).boxed())
+}
+
 /// The training set a reference names.
 ///
 /// # Errors
@@ -126,17 +135,14 @@ fn wanted(request: CreateDatasetRequest) -> Result<DatasetRequest> {
     if project.is_none() {
         project = service.project;
     }
-    let time_column = match request.time_column {
-        empty if empty.is_empty() => TIME_COLUMN.to_owned(),
-        named => named,
-    };
+    let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
     Ok(DatasetRequest {
         project,
         name,
         service: service.name,
         spine: upload_id(&request.spine_upload_id)?,
-        spine_path: request.spine_name,
-        time_column,
+        spine_path: or(request.spine_name, SPINE),
+        time_column: or(request.time_column, TIME_COLUMN),
         mode: match_mode("mode", &request.mode)?,
         snapshot: reader::time(request.snapshot_us),
         window_rows: limits::TRAINING_WINDOW_ROWS,

@@ -9,7 +9,7 @@ mod models;
 pub(crate) mod online;
 pub(crate) mod push;
 mod show;
-mod store;
+pub(crate) mod store;
 mod verify;
 mod work;
 

@@ -1,8 +1,9 @@
 //! Rows on their way in.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use lineate_node::{
     Node,
     api::{LoadFile, LoadReport, LoadRequest, UploadInfo},
@@ -32,12 +33,7 @@ impl Store for Service {
         &self,
         request: Request<Streaming<UploadRequest>>,
     ) -> Result<Response<UploadReply>, Status> {
-        let info = upload(self.0.node(), request.into_inner()).await?;
-        Ok(Response::new(UploadReply {
-            upload_id: info.id.to_string(),
-            hash: info.hash.to_string(),
-            bytes: info.bytes,
-        }))
+        Ok(Response::new(upload(self.0.node(), chunks(request.into_inner())).await?))
     }
 
     async fn ingest(&self, request: Request<IngestRequest>) -> Result<Response<Self::IngestStream>, Status> {
@@ -75,21 +71,36 @@ impl Store for Service {
     }
 }
 
-/// Takes a file. One that stops before it says it is complete leaves nothing.
-async fn upload(node: &Node, mut chunks: Streaming<UploadRequest>) -> Result<UploadInfo> {
+/// Takes a file, which ends where its parts do. One that breaks off leaves nothing.
+///
+/// # Errors
+/// The parts pause too long or break off, too many uploads are there, or the disk is full.
+pub(crate) async fn upload(node: &Node, parts: impl Stream<Item = Result<Bytes>>) -> Result<UploadReply> {
+    let mut parts = pin!(parts);
     let mut sink = node.upload().await?;
     loop {
-        let next = tokio::time::timeout(UPLOAD_PAUSE, chunks.next());
+        let next = tokio::time::timeout(UPLOAD_PAUSE, parts.next());
         let part = next.await.map_err(|_| {
             Error::Invalid(format!("the upload paused for {} s and was given up", UPLOAD_PAUSE.as_secs()))
         })?;
-        if let Some(Err(status)) = &part
-            && status.code() == Code::Unavailable
-        {
-            return Err(Error::Stopping);
+        match part {
+            Some(part) => sink.write(part?).await?,
+            None => {
+                let UploadInfo { id, hash, bytes } = sink.finish().await?;
+                return Ok(UploadReply { upload_id: id.to_string(), hash: hash.to_string(), bytes });
+            }
         }
-        let Some(Ok(UploadRequest { chunk, last, .. })) = part else {
-            return Err(Error::Invalid("the upload was cut short; send the file again".into()));
+    }
+}
+
+/// The parts of a file, up to the one that says it is the last.
+fn chunks(requests: Streaming<UploadRequest>) -> impl Stream<Item = Result<Bytes>> {
+    stream::try_unfold(Some(requests), async |requests| {
+        let Some(mut requests) = requests else { return Ok(None) };
+        let UploadRequest { chunk, last, .. } = match requests.next().await {
+            Some(Ok(request)) => request,
+            Some(Err(status)) if status.code() == Code::Unavailable => return Err(Error::Stopping),
+            _ => return Err(Error::Invalid("the upload was cut short; send the file again".into())),
         };
         if chunk.len() > limits::CHUNK_BYTES {
             return Err(Error::Invalid(format!(
@@ -98,11 +109,8 @@ async fn upload(node: &Node, mut chunks: Streaming<UploadRequest>) -> Result<Upl
                 limits::CHUNK_BYTES
             )));
         }
-        sink.write(chunk).await?;
-        if last {
-            return Ok(sink.finish().await?);
-        }
-    }
+        Ok(Some((chunk, (!last).then_some(requests))))
+    })
 }
 
 /// The upload a request names.

@@ -6,6 +6,7 @@ mod counted;
 mod drain;
 mod exchange;
 mod hostile;
+mod labels;
 mod open_ended;
 mod served;
 mod vanished;
