@@ -1,4 +1,4 @@
-//! The body of an answer: until it is sent or dropped, its request is under way.
+//! The body of an answer: until it is sent or dropped, its request is under way, and has a place if it needs one.
 
 use std::{
     pin::Pin,
@@ -16,12 +16,17 @@ use crate::activity::Busy;
 pub(crate) struct Answer {
     body: Body,
     span: Span,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
     _busy: Option<Busy>,
 }
 
 impl Answer {
-    pub(crate) fn new(body: Body, span: Span, place: OwnedSemaphorePermit, busy: Option<Busy>) -> Self {
+    pub(crate) fn new(
+        body: Body,
+        span: Span,
+        place: Option<OwnedSemaphorePermit>,
+        busy: Option<Busy>,
+    ) -> Self {
         Self { body, span, _place: place, _busy: busy }
     }
 }

@@ -69,7 +69,7 @@ impl Embedded {
     /// # Errors
     /// The node failed while it ran.
     pub async fn close(&self) -> Result<()> {
-        self.connections.drain().await;
+        self.connections.drain(Bounds::default().drain_timeout).await;
         Ok(self.node.shutdown().await?)
     }
 }

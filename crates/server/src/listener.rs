@@ -73,14 +73,10 @@ impl Connections {
         }
     }
 
-    /// Accepts and serves until the token is cancelled. One too many is closed at once.
-    pub(crate) async fn accept(&self, listener: &TcpListener, stop: &CancellationToken) {
+    /// Accepts and serves until it is dropped. One too many is closed at once.
+    pub(crate) async fn accept(&self, listener: &TcpListener) {
         loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
+            match listener.accept().await {
                 Ok((stream, peer)) => {
                     let Ok(permit) = self.permits.clone().try_acquire_owned() else {
                         tracing::warn!(%peer, most = self.served.bounds.connections, "too many connections, one refused");
@@ -122,12 +118,13 @@ impl Connections {
         Ok(())
     }
 
-    /// Asks every connection to end after what is under way, waits for that, and cuts off what takes too long.
-    pub(crate) async fn drain(&self) {
-        let Served { stop, abort, bounds, .. } = &self.served;
+    /// Asks every connection to end after what is under way, waits for that, and cuts off what takes longer. Those
+    /// accepted meanwhile end soon as well.
+    pub(crate) async fn drain(&self, longest: Duration) {
+        let Served { stop, abort, .. } = &self.served;
         stop.cancel();
         self.tracker.close();
-        if timeout(bounds.drain_timeout, self.tracker.wait()).await.is_err() {
+        if timeout(longest, self.tracker.wait()).await.is_err() {
             tracing::warn!(
                 connections = self.tracker.len(),
                 "connections did not end in time and are cut off"
@@ -138,11 +135,15 @@ impl Connections {
     }
 }
 
-/// Waits for the first byte; false if none comes in time.
+/// Waits for the first byte; false if none comes in time, which is short once the server stops.
 async fn spoke(stream: &TcpStream, stop: &CancellationToken) -> bool {
     let mut first = [0; 1];
+    let stopped = async {
+        stop.cancelled().await;
+        sleep(LINGER).await;
+    };
     tokio::select! {
-        () = stop.cancelled() => false,
+        () = stopped => false,
         peeked = timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1..))),
     }
 }

@@ -12,7 +12,7 @@ use axum::{
 };
 use lineate_proto::status;
 use lineate_types::limits;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -31,6 +31,27 @@ struct Gate {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     stop: CancellationToken,
+}
+
+impl Gate {
+    /// Places for a request on its way to the head of its answer, and for the answer.
+    ///
+    /// # Errors
+    /// The server stops, or all places are taken.
+    fn places(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Error> {
+        if self.stop.is_cancelled() {
+            return Err(Error::Stopping);
+        }
+        let of = |places: &Arc<Semaphore>| places.clone().try_acquire_owned();
+        match (of(&self.requests), of(&self.answers)) {
+            (Ok(request), Ok(answer)) => Ok((request, answer)),
+            _ => Err(Error::Busy(format!(
+                "{} requests or {} answers are under way, which is the most; repeat after a pause",
+                limits::REQUESTS_UNDER_WAY,
+                limits::ANSWERS_UNDER_WAY
+            ))),
+        }
+    }
 }
 
 /// Joins the gRPC services and the pages into one router, which refuses requests once `stop` is cancelled.
@@ -59,20 +80,18 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     let grpc = is_grpc(request.headers());
     let path = methods::known(request.uri().path(), grpc);
     let timer = gate.metrics.time(path);
-    if gate.stop.is_cancelled() && !path.starts_with("/health") {
-        let response = refuse(grpc, &Error::Stopping);
-        timer.answered(code(grpc, &response));
-        return response;
-    }
-    let places = (gate.requests.try_acquire(), gate.answers.clone().try_acquire_owned());
-    let (Ok(permit), Ok(place)) = places else {
-        let (most, answers) = (limits::REQUESTS_UNDER_WAY, limits::ANSWERS_UNDER_WAY);
-        let busy = format!(
-            "{most} requests or {answers} answers are under way, which is the most; repeat after a pause"
-        );
-        let response = refuse(grpc, &Error::Busy(busy));
-        timer.answered(code(grpc, &response));
-        return response;
+    let places = match path.starts_with("/health") {
+        // A server that has much to do, or ends, is not to be ended for that by whoever asks how it is.
+        true => Ok(None),
+        false => gate.places().map(Some),
+    };
+    let (permit, place) = match places {
+        Ok(places) => places.unzip(),
+        Err(refusal) => {
+            let response = refuse(grpc, &refusal);
+            timer.answered(code(grpc, &response));
+            return response;
+        }
     };
     let longest = match deadline(request.headers()) {
         Ok(asked) => asked.unwrap_or(Duration::MAX).min(longest(path)),

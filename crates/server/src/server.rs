@@ -1,11 +1,10 @@
 //! A node served on an address.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use lineate_node::Node;
 use lineate_types::limits;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     Bounds, Error, Result,
@@ -13,6 +12,9 @@ use crate::{
     listener::Connections,
     principal,
 };
+
+/// How long the answers of a store that failed may take to be sent: they are errors mostly.
+const FAILED_DRAIN: Duration = Duration::from_secs(2);
 
 /// How a store is served.
 #[derive(Debug, Clone)]
@@ -67,25 +69,34 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is done, then ends what is under way and closes the store.
+    /// Serves until `stop` is done, then ends what is under way and closes the store. Until the end whoever asks for
+    /// the health is answered; anything else that is new is refused.
     ///
     /// # Errors
     /// The store must not be worked on any more, or the node failed while it ran.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<()> {
         tracing::info!(address = %self.address, "serving");
-        let accepting = CancellationToken::new();
         let failure = tokio::select! {
-            () = self.connections.accept(&self.listener, &accepting) => None,
+            () = self.connections.accept(&self.listener) => None,
             () = stop => None,
             reason = self.node.failed() => Some(reason),
         };
+        let longest = match &failure {
+            None => self.app.bounds().drain_timeout,
+            Some(_) => self.app.bounds().drain_timeout.min(FAILED_DRAIN),
+        };
+        match &failure {
+            None => tracing::info!("stopping"),
+            Some(reason) => tracing::error!(%reason, "the store stopped, nothing more is served"),
+        }
+        tokio::select! {
+            () = self.connections.drain(longest) => {}
+            () = self.connections.accept(&self.listener) => {}
+        }
         drop(self.listener);
         if let Some(reason) = failure {
-            tracing::error!(%reason, "the store stopped, nothing more is served");
             return Err(Error::Stopped(reason));
         }
-        tracing::info!("stopping");
-        self.connections.drain().await;
         self.app.settle().await?;
         self.node.shutdown().await?;
         tracing::info!("stopped");

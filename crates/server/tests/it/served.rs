@@ -15,6 +15,8 @@ use lineate_server::{Bounds, Result, ServeOptions, Server};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     sync::oneshot,
     task::JoinHandle,
     time::{sleep, timeout},
@@ -46,6 +48,11 @@ pub(crate) struct Served {
 impl Served {
     /// Serves a new store with the definitions.
     pub(crate) async fn start(bounds: Bounds) -> Self {
+        Self::start_with(bounds, None).await
+    }
+
+    /// The same, with another bound of its log.
+    pub(crate) async fn start_with(bounds: Bounds, log_bytes: Option<u64>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let options = ServeOptions {
             data_dir: directory.path().join("store"),
@@ -53,7 +60,7 @@ impl Served {
             insecure: false,
             shards: Some(2),
             cache_bytes: None,
-            log_bytes: None,
+            log_bytes,
             bounds,
         };
         let server = Server::bind(options).await.expect("binds");
@@ -138,6 +145,17 @@ impl Served {
 pub(crate) async fn connect(address: &str) -> Channel {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("an address");
     endpoint.connect().await.expect("connects")
+}
+
+/// What a page answers over a connection of its own, head and body.
+pub(crate) async fn page(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: lineate\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("asks");
+    let mut answer = Vec::new();
+    // Where the server closes before it read all, the rest is a reset.
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("is answered in time");
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A part of an upload.
