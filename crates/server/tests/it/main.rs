@@ -7,6 +7,7 @@ mod drain;
 mod exchange;
 mod hostile;
 mod labels;
+mod limits;
 mod open_ended;
 mod served;
 mod vanished;
