@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::Outcome;
 use crate::{
     error::Error,
-    output::{Output, Page, Report},
+    output::{Format, Output, Page, Report},
 };
 
 const EXAMPLES: &str = "\
@@ -77,11 +77,28 @@ pub(crate) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<Outcome, Error> {
-    let plan = match arguments.plan {
-        true => client.plan(arguments.definitions).await?,
-        false => client.apply(arguments.definitions).await?,
-    };
-    output.report(&plan)?;
+    let Arguments { definitions, plan: plan_only, .. } = arguments;
+    if plan_only {
+        output.report(&client.plan(definitions).await?)?;
+        return Ok(Outcome::Done);
+    }
+    if output.format() == Format::Json {
+        output.report(&client.apply(definitions).await?)?;
+        return Ok(Outcome::Done);
+    }
+    // Seen also where applying it is refused.
+    let planned = client.plan(definitions.clone()).await?;
+    let mut page = Page::default();
+    changes(&mut page, &planned);
+    output.text(page.as_str())?;
+    let applied = client.apply(definitions).await?;
+    let mut page = Page::default();
+    if applied.changes != planned.changes {
+        page.line("the store was changed meanwhile; what was applied is:");
+        changes(&mut page, &applied);
+    }
+    page.line(&summary(&applied));
+    output.text(page.as_str())?;
     Ok(Outcome::Done)
 }
 
@@ -101,12 +118,7 @@ fn read(path: PathBuf) -> Result<DefinitionFile, Error> {
 
 impl Report for Plan {
     fn text(&self, page: &mut Page) {
-        for change in &self.changes {
-            line(page, change);
-        }
-        if !self.changes.is_empty() {
-            page.gap();
-        }
+        changes(page, self);
         page.line(&summary(self));
     }
 
@@ -125,6 +137,16 @@ impl Report for Plan {
             })
             .collect();
         json!({"applied": self.applied, "changes": changes})
+    }
+}
+
+/// Every change, and a gap.
+fn changes(page: &mut Page, plan: &Plan) {
+    for change in &plan.changes {
+        line(page, change);
+    }
+    if !plan.changes.is_empty() {
+        page.gap();
     }
 }
 

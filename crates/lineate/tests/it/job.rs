@@ -232,6 +232,29 @@ fn traces_go_both_ways_in_every_form() {
 }
 
 #[test]
+fn apply_shows_the_plan_once_and_before_it_is_refused() {
+    let place = Place::new();
+    let plan = place.embedded(&["apply", "weather.yaml", "--plan"]).text();
+    let (changes, _) = plan.split_once("\n\n").expect("changes, then a summary");
+    let applied = place.embedded(&["apply", "weather.yaml"]).text();
+    assert_eq!(applied, format!("{changes}\n\napplied: 3 new, 0 changed, 0 unchanged\n"));
+    let again = place.embedded(&["apply", "weather.yaml"]).text();
+    assert!(again.ends_with("\n\nnothing to change (0 new, 0 changed, 3 unchanged)\n"), "{again}");
+
+    // An owner of more bytes than a sealed text has is found when it is to be written.
+    let owner = "o".repeat(lineate_types::limits::SEALED_TEXT_BYTES + 1);
+    let definitions = fs::read_to_string(place.path().join("weather.yaml")).expect("there");
+    place.write(
+        "weather.yaml",
+        &definitions.replace("    ttl: 3h\n", &format!("    ttl: 3h\n    owner: {owner}\n")),
+    );
+    let refused = place.embedded(&["apply", "weather.yaml"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stdout.contains("~ view weather@v1  changed"), "{}", refused.stdout);
+    assert!(!refused.stdout.contains("applied"), "{}", refused.stdout);
+}
+
+#[test]
 fn the_demo_does_the_whole_job() {
     let place = Place::new();
     let demo = place.json("demo");
