@@ -1,10 +1,11 @@
 //! A client for one command, and the node behind it where that is in this process.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use lineate_client::Client;
 use lineate_server::Embedded;
 use lineate_types::{ErrorKind, HasKind};
+use tempfile::TempDir;
 
 use crate::{
     error::Error,
@@ -17,7 +18,7 @@ pub(crate) struct Session {
     client: Client,
     embedded: Option<Arc<Embedded>>,
     /// A directory that goes when the session ends.
-    passing: Option<PathBuf>,
+    passing: Option<TempDir>,
 }
 
 impl Session {
@@ -52,8 +53,9 @@ impl Session {
                 let text =
                     format!("there is no store in {} yet; the plan is for a new one", missing.display());
                 failure::warn(&text, format);
-                let passing = std::env::temp_dir().join(format!("lineate-plan-{}", std::process::id()));
-                let mut session = Self::open(Target::Directory(passing.clone()), Some(1)).await?;
+                let passing = tempfile::Builder::new().prefix("lineate-plan-").tempdir()?;
+                let store = passing.path().join("store");
+                let mut session = Self::open(Target::Directory(store), Some(1)).await?;
                 session.passing = Some(passing);
                 Ok(session)
             }
@@ -74,7 +76,7 @@ impl Session {
             embedded.close().await?;
         }
         if let Some(passing) = passing {
-            std::fs::remove_dir_all(passing)?;
+            passing.close()?;
         }
         Ok(())
     }

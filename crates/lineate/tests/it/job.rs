@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::program::{Place, Serving, run_in};
+use crate::program::{Place, Serving, command, run_in};
 
 /// Replaces what differs from run to run: hashes, times of commits, ids of stores.
 fn masked(value: &Value) -> Value {
@@ -252,6 +252,27 @@ fn apply_shows_the_plan_once_and_before_it_is_refused() {
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(refused.stdout.contains("~ view weather@v1  changed"), "{}", refused.stdout);
     assert!(!refused.stdout.contains("applied"), "{}", refused.stdout);
+}
+
+#[test]
+fn the_demo_shows_itself_in_a_new_directory_that_it_names() {
+    let place = Place::new();
+    let output = command(place.path(), &["demo"]).env("TMPDIR", place.path()).output().expect("runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let step = |line: &str| line.strip_prefix(' ')?.split_once("  ")?.0.parse::<u32>().ok();
+    let steps: Vec<u32> = text.lines().filter_map(step).collect();
+    assert_eq!(steps, Vec::from_iter(1..=8), "{text}");
+    let names = fs::read_dir(place.path()).expect("lists").map(|entry| entry.expect("an entry").path());
+    let made: Vec<_> = names.filter(|path| path.to_string_lossy().contains("lineate-demo-")).collect();
+    let [directory] = made.as_slice() else { panic!("one directory, not {made:?}") };
+    let store = directory.join("store").display().to_string();
+    assert!(text.contains(&format!("The store stays in {store}.")), "{text}");
+    let sets =
+        run_in(place.path(), &["dataset", "list", "--data-dir", &store, "--format", "json"], "").json();
+    // The number of rides that is told is that of the training set.
+    let rides = sets["datasets"][0]["rows"].as_u64().expect("rows");
+    assert!(text.contains(&format!("{},{:03} rides, each", rides / 1_000, rides % 1_000)), "{text}");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(crate) struct Files {
     pub(crate) driver_stats: PathBuf,
     pub(crate) zone_traffic: PathBuf,
     pub(crate) rides: PathBuf,
+    /// Rows of `rides`.
+    pub(crate) rides_booked: u64,
 }
 
 /// A time in the week of the data at which there is something to see.
@@ -44,16 +46,19 @@ pub(crate) fn write(directory: &Path) -> Result<Files, Error> {
     let failed = |source| Error::File { action: "write", path: directory.to_owned(), source };
     fs::create_dir_all(directory).map_err(failed)?;
     let path = |name: &str| directory.join(name);
+    let rides =
+        rides().map_err(|cause| Error::Rows { path: path("rides.parquet"), why: cause.to_string() })?;
     let files = Files {
         definitions: path("features.yaml"),
         driver_stats: path("driver_stats.parquet"),
         zone_traffic: path("zone_traffic.parquet"),
         rides: path("rides.parquet"),
+        rides_booked: rides.num_rows() as u64,
     };
     fs::write(&files.definitions, super::DEFINITIONS).map_err(failed)?;
     parquet(&files.driver_stats, driver_stats())?;
     parquet(&files.zone_traffic, zone_traffic())?;
-    parquet(&files.rides, rides())?;
+    parquet(&files.rides, Ok(rides))?;
     Ok(files)
 }
 

@@ -104,8 +104,11 @@ fn directories(global: &Global) -> Result<(PathBuf, PathBuf), Error> {
             Ok((store.clone(), PathBuf::from(files)))
         }
         None => {
-            let name = format!("lineate-demo-{}", std::process::id());
-            let directory = std::env::temp_dir().join(name);
+            let made = tempfile::Builder::new().prefix("lineate-demo-").tempdir();
+            let parent = std::env::temp_dir();
+            let directory = made
+                .map_err(|source| Error::File { action: "make a directory in", path: parent, source })?
+                .keep();
             Ok((directory.join("store"), directory.join("files")))
         }
     }
@@ -186,7 +189,10 @@ async fn get(
 async fn training_set(client: &Client, files: &Files, stage: &mut Stage<'_>) -> Result<String, Error> {
     stage.step(
         "Build a training set",
-        "20,000 rides, each with the features as they were known when it was booked.",
+        &format!(
+            "{}, each with the features as they were known when it was booked.",
+            number::counted(files.rides_booked, "ride")
+        ),
     )?;
     let spine = shown(&files.rides);
     stage.command(&["dataset", "create", "rides", "--spine", &spine, "--service", "late_ride"])?;
