@@ -16,6 +16,9 @@ STATUS = {"version", "store_id", "data_dir", "started", "shards", "open_rows", "
 DIFF = {"left", "right", "changed", "only_left", "only_right", "shared", "size", "root"}
 SERVICE = {"kind", "project", "name", "version", "keys", "features", "record", "owner", "description", "tags"}
 
+NODE = {"id", "kind", "title", "rows", "note", "commit_time", "seq", "fields", "edges", "related", "related_left_out"}
+NODE |= {"aliases", "promotions", "promotions_left_out", "record", "size", "root"}
+
 SHAPES = [
     ("apply stock.yaml", {"applied", "changes"}),
     ("apply stock.yaml --plan", {"applied", "changes"}),
@@ -29,6 +32,10 @@ SHAPES = [
     ("dataset verify labels", {"subject", "size", "root", "verified", "checks", "findings"}),
     ("dataset pull labels --output pulled.parquet", {"dataset", "file", "rows", "bytes"}),
     ("model register late --dataset labels --code abc --param a=1 --metric auc=0.5", MODEL),
+    ("model list", {"models"}),
+    ("show model:late", NODE),
+    ("erase model:late --plan", {"node", "texts", "records", "size", "root"}),
+    ("init", {"store_id", "data_dir", "shards", "created"}),
     ("model promote late@v1 production", {"model", "alias", "previous", "model_record", "changed"}),
     ("trace model:late", {"start", "direction", "size", "root", "complete", "cut", "cursor", "nodes", "edges"}),
     ("diff dataset:labels@v1 model:late@v1", DIFF),
@@ -163,4 +170,5 @@ def test_a_server_answers_as_the_directory_does(prepared):
 
 def test_a_server_listens_beyond_this_machine_only_if_told_that_it_is_insecure(place):
     run = place.run("serve", "--listen", "0.0.0.0:0", "--format", "json")
-    assert run.code in (1, 2) and "--insecure" in run.error()["message"], run
+    assert run.code == 2 and "--insecure" in run.error()["message"], run
+    assert run.error()["kind"] == "invalid" and not (place.directory / "store").exists()

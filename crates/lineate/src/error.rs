@@ -68,10 +68,12 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// 2 for a wrong command line, 130 for an interrupt, 1 for everything else.
+    /// 2 for a wrong command line or configuration, 130 for an interrupt, 1 for everything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Client(lineate_client::Error::Address { .. }) => 2,
+            Self::Usage(_)
+            | Self::Client(lineate_client::Error::Address { .. })
+            | Self::Server(lineate_server::Error::Exposed(_)) => 2,
             Self::Interrupted { .. } => INTERRUPTED,
             _ => 1,
         }

@@ -85,6 +85,49 @@ fn a_training_set_says_how_many_rows_each_view_filled() {
 }
 
 #[test]
+fn in_mode_served_a_label_sees_what_was_in_the_store_at_its_time() {
+    let place = Place::new();
+    place.write("weather.yaml", &UNDATED.replace("    ttl: 3h\n", ""));
+    place.write("history.csv", HISTORY);
+    place.prepare();
+    // The first is of the time of the rows, long before they came here; the second is long after.
+    let labels = "origin,dest,event_timestamp\nJFK,LGA,2013-06-01T11:30:00Z\nJFK,LGA,2200-01-01T00:00:00Z\n";
+    place.write("labels.csv", labels);
+    let temps = |mode: &str| {
+        let made = place
+            .json(&format!("dataset create {mode} --spine labels.csv --service delay_model --mode {mode}"));
+        assert_eq!((&made["mode"], &made["matches"][0]["mode"]), (&json!(mode), &json!(mode)));
+        let rows = place.embedded(&["dataset", "pull", mode]).text();
+        let temp = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["weather__temp"].clone();
+        rows.lines().map(temp).collect::<Vec<_>>()
+    };
+    assert_eq!(temps("served"), [Value::Null, json!(21.5)]);
+    assert_eq!(temps("event"), [json!(21.5), json!(21.5)]);
+    assert_eq!(place.json("dataset verify served")["verified"], true);
+}
+
+#[test]
+fn times_without_a_zone_are_utc_where_the_view_says_so_and_refused_elsewhere() {
+    let place = Place::new();
+    place.write("history.csv", &HISTORY.replace("00Z,", "00,"));
+    place.write("weather.yaml", UNDATED);
+    place.embedded(&["apply", "weather.yaml"]).text();
+    let refused = place.embedded(&["ingest", "weather", "history.csv"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("event_timestamp"), "{}", refused.stderr);
+
+    place.write("weather.yaml", &UNDATED.replace("    ttl: 3h\n", "    ttl: 3h\n    naive_times: utc\n"));
+    place.embedded(&["apply", "weather.yaml"]).text();
+    assert_eq!(place.json("show view:weather")["naive_times_are_utc"], true);
+    assert_eq!(place.json("ingest weather history.csv")["rows"], 2);
+    let answer = place.json("get delay_model --entity origin=JFK,dest=JFK --at 2013-06-01T11:30:00Z");
+    let feature = &answer["entities"][0]["features"]["weather__temp"];
+    assert_eq!(
+        (&feature["value"], &feature["event_time"]),
+        (&json!(21.5), &json!("2013-06-01T11:00:00.000000Z"))
+    );
+}
+
+#[test]
 fn a_spine_without_its_time_column_is_told_how_to_name_another() {
     let place = Place::new();
     place.prepare();

@@ -77,7 +77,7 @@ fn the_address_comes_from_the_environment_unless_a_directory_is_named() {
 fn an_address_open_to_others_needs_a_word() {
     let place = Place::new();
     let run = run_in(place.path(), &["serve", "--data-dir", "store", "--listen", "0.0.0.0:0"], "");
-    assert_eq!(run.code, Some(1));
+    assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("--insecure"), "{}", run.stderr);
     assert!(!place.path().join("store").exists());
 }
