@@ -1,4 +1,4 @@
-//! Where the meta group's state lies in its ordered key-value tree (`docs/formats/kv.md`): one letter for the
+//! Where the meta group's state lies in its ordered key-value tree (`docs/formats/state.md`): one letter for the
 //! kind, then numbers, big-endian, or bytes.
 
 use lineate_types::{Hash, Name, ViewId, WriterId};

@@ -1,4 +1,4 @@
-//! Where a shard's state lies in its ordered key-value tree (`docs/formats/kv.md`): one letter for the kind,
+//! Where a shard's state lies in its ordered key-value tree (`docs/formats/state.md`): one letter for the kind,
 //! then numbers, big-endian, so that a scan meets them in order.
 
 use lineate_types::{HistoryId, ViewId, WriterId};
