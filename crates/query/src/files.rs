@@ -7,8 +7,9 @@ use std::{io, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bytes::Bytes;
+use lineate_segment::decoded_bytes::row_bytes;
 use lineate_storage::blob::{BlobFile, BlobInfo, BlobStore, BlobWriter};
-use lineate_types::Hash;
+use lineate_types::{Hash, limits};
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -24,8 +25,10 @@ use parquet::{
 
 use crate::{Error, Result};
 
-/// Rows of one row group, and of one batch that is read.
-pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
+/// Rows of one row group, and of one batch that is read, at most.
+const ROW_GROUP_ROWS: usize = 65_536;
+/// Bytes of one row group, which is in memory while it is written.
+const ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes of one page, and of the dictionary of a column.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -49,7 +52,7 @@ fn properties() -> WriterProperties {
         .set_write_batch_size(WRITE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(None)
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .build()
 }
 
@@ -107,20 +110,35 @@ impl io::Write for TableBlob {
     }
 }
 
-/// Reads a table blob in row order.
+/// A table blob, read in row order.
+pub(crate) struct TableReader {
+    pub(crate) schema: SchemaRef,
+    /// Bytes of one row, roughly.
+    pub(crate) row_bytes: u64,
+    pub(crate) batches: ParquetRecordBatchReader,
+}
+
+/// Reads a table blob in batches of about [`limits::TRAINING_BATCH_BYTES`], where `more_row_bytes` of other columns
+/// will stand beside each row.
 ///
 /// # Errors
 /// The blob is missing or no Parquet file.
-pub(crate) fn read_table(
-    blobs: &dyn BlobStore,
-    hash: &Hash,
-) -> Result<(SchemaRef, ParquetRecordBatchReader)> {
+pub(crate) fn read_table(blobs: &dyn BlobStore, hash: &Hash, more_row_bytes: u64) -> Result<TableReader> {
     let file = BlobChunks(blobs.open(hash)?);
     let damaged = |cause: ParquetError| Error::Output(format!("blob {hash}: {cause}"));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
     let schema = builder.schema().clone();
-    let reader = builder.with_batch_size(ROW_GROUP_ROWS).build().map_err(damaged)?;
-    Ok((schema, reader))
+    let row_bytes = row_bytes(builder.metadata(), |_| true);
+    let rows = batch_rows(row_bytes.saturating_add(more_row_bytes));
+    let batches = builder.with_batch_size(rows).build().map_err(damaged)?;
+    Ok(TableReader { schema, row_bytes, batches })
+}
+
+/// Rows of one batch of rows of so many bytes: a power of two, so that no batch crosses a row group.
+fn batch_rows(row_bytes: u64) -> usize {
+    let rows = limits::TRAINING_BATCH_BYTES as u64 / row_bytes.max(1);
+    let rows = usize::try_from(rows).unwrap_or(ROW_GROUP_ROWS).clamp(1, ROW_GROUP_ROWS);
+    1 << rows.ilog2()
 }
 
 fn write_error(cause: ParquetError) -> Error {
@@ -169,5 +187,19 @@ impl io::Read for BlobReader {
         }
         self.at += length as u64;
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_rows_are_read_a_few_at_a_time() {
+        assert_eq!(batch_rows(0), ROW_GROUP_ROWS);
+        assert_eq!(batch_rows(512), ROW_GROUP_ROWS);
+        assert_eq!(batch_rows(3_100), 8_192);
+        assert_eq!(batch_rows(limits::ROW_BYTES as u64), 32);
+        assert_eq!(batch_rows(u64::MAX), 1);
     }
 }

@@ -9,9 +9,10 @@ use arrow::{
 use lineate_node::{ServicePlan, ViewPlan};
 use lineate_segment::{
     matcher::{Cut, Outcome, Spine, Winner, match_runs},
-    run::RowSource,
+    row_bytes::{RowSizes, least_row_bytes},
+    run::{RowSource, batch_bytes},
 };
-use lineate_types::{EntityKey, ShardId, TimestampUs};
+use lineate_types::{EntityKey, ShardId, TimestampUs, limits};
 
 use crate::{Result, create::Worker};
 
@@ -32,11 +33,22 @@ pub(crate) struct Joined {
 struct JoinedView {
     columns: Vec<usize>,
     nulls: Vec<ArrayRef>,
-    parts: Vec<RecordBatch>,
+    parts: Vec<Part>,
     /// For each spine row: which part, counted from 1, and which row of it; `(0, 0)` is no row.
     places: Vec<(u32, u32)>,
     found: Found,
 }
+
+/// Rows that won in one run.
+struct Part {
+    rows: RecordBatch,
+    sizes: RowSizes,
+}
+
+/// Bytes of rows that are gathered at once, roughly.
+const GATHER_BYTES: usize = limits::TRAINING_BATCH_BYTES;
+/// Bytes of the features of several rows that are joined at once, at most.
+const JOINED_BYTES: usize = 2 * limits::TRAINING_WINDOW_BYTES;
 
 /// How many rows of a spine found a row of a view.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,7 +59,26 @@ pub(crate) struct Found {
     pub(crate) expired: u64,
 }
 
-/// Joins rows of a spine with a service.
+/// Bytes of the features of one row, roughly.
+///
+/// # Errors
+/// A segment is missing or damaged.
+pub(crate) fn feature_bytes(worker: &Worker) -> Result<u64> {
+    let mut bytes = 0;
+    for plan in &worker.plan.views {
+        let mut of_view = least_row_bytes(&plan.features);
+        for shard in (0..worker.node.shards()).map(ShardId) {
+            for run in worker.snapshot.runs(plan.view.history, shard)? {
+                of_view = of_view.max(run.row_bytes(&plan.features) as u64);
+            }
+        }
+        bytes += of_view;
+    }
+    Ok(bytes)
+}
+
+/// Joins rows of a spine with a service; nothing if the features of several rows are more than memory is set aside
+/// for, so that fewer have to be joined at once.
 ///
 /// `on_view` is told how many views are joined.
 ///
@@ -56,14 +87,16 @@ pub(crate) struct Found {
 pub(crate) fn join(
     worker: &Worker,
     spine: &SpineKeys,
-    on_view: impl Fn(usize) -> Result<()>,
-) -> Result<Joined> {
+    mut on_view: impl FnMut(usize) -> Result<()>,
+) -> Result<Option<Joined>> {
     let mut views = Vec::with_capacity(worker.plan.views.len());
+    let mut room = if spine.times.len() > 1 { JOINED_BYTES } else { usize::MAX };
     for (view, keys) in worker.plan.views.iter().zip(&spine.keys) {
-        views.push(join_view(worker, view, keys, &spine.times)?);
+        let Some(joined) = join_view(worker, view, keys, &spine.times, &mut room)? else { return Ok(None) };
+        views.push(joined);
         on_view(views.len())?;
     }
-    Ok(Joined { views })
+    Ok(Some(Joined { views }))
 }
 
 fn join_view(
@@ -71,7 +104,8 @@ fn join_view(
     plan: &ViewPlan,
     keys: &[Option<EntityKey>],
     times: &[TimestampUs],
-) -> Result<JoinedView> {
+    room: &mut usize,
+) -> Result<Option<JoinedView>> {
     let (snapshot, shards) = (&worker.snapshot, worker.node.shards());
     let cut = Cut {
         mode: worker.mode.unwrap_or(plan.view.default_mode()),
@@ -99,14 +133,16 @@ fn join_view(
         joined.found.count(&winners);
         let rows = spine.rows().get(part.probes()).unwrap_or_default();
         for (number, run) in (0_u32..).zip(&runs) {
-            joined.gather(run.as_ref(), number, &winners, rows, plan)?;
+            if !joined.gather(run.as_ref(), number, &winners, rows, plan, room)? {
+                return Ok(None);
+            }
         }
     }
-    Ok(joined)
+    Ok(Some(joined))
 }
 
 impl JoinedView {
-    /// Gathers the rows that won in one run.
+    /// Gathers the rows that won in one run; false if they do not fit in the `room` there is.
     fn gather(
         &mut self,
         run: &dyn RowSource,
@@ -114,7 +150,8 @@ impl JoinedView {
         winners: &[Option<Winner>],
         spine_rows: &[u32],
         plan: &ViewPlan,
-    ) -> Result<()> {
+        room: &mut usize,
+    ) -> Result<bool> {
         let won = |winner: &Option<Winner>| {
             winner.filter(|winner| winner.run == number && winner.outcome == Outcome::Live)
         };
@@ -124,25 +161,46 @@ impl JoinedView {
             .filter_map(|(winner, row)| Some((won(winner)?.row, *row)))
             .collect();
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         wanted.sort_unstable();
         let mut rows: Vec<u32> = wanted.iter().map(|(row, _)| *row).collect();
         rows.dedup();
-        self.parts.push(run.gather(&rows, &plan.features)?);
-        let part = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
-        let mut index = 0;
-        let mut at = rows.first().copied();
-        for (row, spine_row) in wanted {
-            if at != Some(row) {
-                index += 1;
-                at = Some(row);
-            }
-            if let Some(place) = self.places.get_mut(spine_row as usize) {
-                *place = (part, index);
+        let rows_at_once = (GATHER_BYTES / run.row_bytes(&plan.features).max(1)).max(1);
+        let mut waiting: Vec<&[u32]> = rows.rchunks(rows_at_once).collect();
+        let mut wanted = wanted.into_iter().peekable();
+        while let Some(rows) = waiting.pop() {
+            let gathered = match run.gather(rows, &plan.features) {
+                Err(lineate_segment::Error::TooMuch { .. }) if rows.len() > 1 => {
+                    let (first, second) = rows.split_at(rows.len() / 2);
+                    waiting.extend([second, first]);
+                    continue;
+                }
+                gathered => gathered?,
+            };
+            let Some(left) = room.checked_sub(batch_bytes(&gathered)) else { return Ok(false) };
+            *room = left;
+            self.parts.push(Part { sizes: RowSizes::of(&gathered), rows: gathered });
+            let part = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+            for (index, row) in (0..).zip(rows) {
+                while let Some((_, spine_row)) = wanted.next_if(|(wanted, _)| wanted == row) {
+                    if let Some(place) = self.places.get_mut(spine_row as usize) {
+                        *place = (part, index);
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Bytes of the features of some spine rows.
+    fn bytes(&self, rows: Range<usize>) -> u64 {
+        let places = self.places.get(rows).unwrap_or_default().iter();
+        let sizes = places.filter_map(|(part, row)| {
+            let part = self.parts.get((*part as usize).checked_sub(1)?)?;
+            Some(part.sizes.get(*row as usize))
+        });
+        sizes.sum()
     }
 }
 
@@ -171,6 +229,11 @@ impl Joined {
         self.views.iter().map(|view| view.found)
     }
 
+    /// Bytes of the features of some spine rows.
+    pub(crate) fn bytes(&self, rows: &Range<usize>) -> u64 {
+        self.views.iter().map(|view| view.bytes(rows.clone())).sum()
+    }
+
     /// The feature columns of some spine rows, in spine order.
     ///
     /// # Errors
@@ -188,7 +251,7 @@ impl Joined {
             for (index, (position, nulls)) in view.columns.iter().zip(&view.nulls).enumerate() {
                 let mut arrays: Vec<&dyn Array> = vec![nulls.as_ref()];
                 arrays.extend(
-                    view.parts.iter().filter_map(|part| part.columns().get(index)).map(AsRef::as_ref),
+                    view.parts.iter().filter_map(|part| part.rows.columns().get(index)).map(AsRef::as_ref),
                 );
                 if let Some(column) = columns.get_mut(*position) {
                     *column = Some(interleave(&arrays, &places)?);

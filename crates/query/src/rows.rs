@@ -5,7 +5,10 @@ use lineate_node::Node;
 use lineate_state::meta::{DatasetState, FileDraft};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use crate::{Error, Result, files::read_table};
+use crate::{
+    Error, Result,
+    files::{TableReader, read_table},
+};
 
 /// The rows of a stored training set.
 pub struct DatasetRows {
@@ -26,7 +29,7 @@ impl DatasetRows {
             .files
             .first()
             .ok_or_else(|| Error::Output(format!("{} has no stored rows", dataset.draft.name)))?;
-        let (schema, _) = read_table(node.blobs().as_ref(), &first.physical)?;
+        let TableReader { schema, .. } = read_table(node.blobs().as_ref(), &first.physical, 0)?;
         Ok(Self { node: node.clone(), files: dataset.draft.files.clone().into_iter(), open: None, schema })
     }
 
@@ -45,8 +48,8 @@ impl Iterator for DatasetRows {
                 return Some(batch.map_err(|cause| Error::Output(cause.to_string())));
             }
             let file = self.files.next()?;
-            match read_table(self.node.blobs().as_ref(), &file.physical) {
-                Ok((_, reader)) => self.open = Some(reader),
+            match read_table(self.node.blobs().as_ref(), &file.physical, 0) {
+                Ok(table) => self.open = Some(table.batches),
                 Err(error) => return Some(Err(error)),
             }
         }

@@ -12,6 +12,7 @@
 //! Deliberately absent: clocks and randomness (arguments), DataFusion, manifests (see `lineate-state`), and
 //! which shard owns a row (see `lineate-types`).
 
+pub mod decoded_bytes;
 mod error;
 pub mod intake;
 pub mod key_index;
@@ -20,6 +21,7 @@ pub mod matcher;
 pub mod merge;
 pub mod packed;
 mod rank;
+pub mod row_bytes;
 pub mod run;
 pub mod schema;
 pub mod segment;

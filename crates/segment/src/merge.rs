@@ -8,6 +8,7 @@ use std::{ops::Range, sync::Arc};
 use arrow::{
     array::{Array, RecordBatch},
     compute::interleave,
+    datatypes::SchemaRef,
 };
 use lineate_storage::blob::BlobStore;
 use lineate_types::HistoryId;
@@ -19,12 +20,12 @@ use crate::{
     segment::{CommitSource, SegmentInfo, SegmentWriter},
 };
 
-/// Rows moved at a time, at first; later batches are as large as [`BATCH_BYTES`] allows.
-const FIRST_ROWS: usize = 1_024;
 /// Rows moved at a time, at least.
-const LEAST_ROWS: usize = 64;
+const LEAST_ROWS: usize = 16;
 /// Rows moved at a time, at most.
 const MOST_ROWS: usize = 32_768;
+/// How many times more rows than the batch before a batch has at most: the next rows may be longer.
+const GROWTH: usize = 4;
 /// Bytes of rows moved at a time, roughly.
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
 
@@ -43,7 +44,7 @@ pub fn merge_runs(
     let mut writer = SegmentWriter::new(blobs, history, schema, CommitSource::Column)?;
     runs.iter().try_for_each(|run| writer.check_columns(*run))?;
     let mut batch = MergeBatch::new(runs);
-    let mut most_rows = FIRST_ROWS;
+    let mut most_rows = rows_of(widest_row(runs, writer.stored_schema()));
     let mut heads = vec![0; keys.len()];
     while let Some(key) = least_key(&keys, &heads) {
         let mut rows = RowsOfKey::take(&keys, &mut heads, key);
@@ -64,6 +65,16 @@ pub fn merge_runs(
         batch.write(&mut writer)?;
     }
     writer.finish()
+}
+
+/// Bytes of the rows of the run that has the longest, on average.
+fn widest_row(runs: &[&dyn RowSource], schema: &SchemaRef) -> usize {
+    runs.iter().map(|run| run.row_bytes(schema)).max().unwrap_or(0)
+}
+
+/// How many rows of so many bytes are moved at a time.
+fn rows_of(row_bytes: usize) -> usize {
+    (BATCH_BYTES / row_bytes.max(1)).clamp(LEAST_ROWS, MOST_ROWS)
 }
 
 /// The least key that a run still has.
@@ -144,9 +155,102 @@ impl<'a> MergeBatch<'a> {
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let merged = RecordBatch::try_new(stored, columns)?;
         writer.push(self.keys.drain(..), &merged)?;
-        let row_bytes = (batch_bytes(&merged) / merged.num_rows().max(1)).max(1);
+        let rows = merged.num_rows();
         self.places.clear();
         self.rows_of_run.iter_mut().for_each(Vec::clear);
-        Ok((BATCH_BYTES / row_bytes).clamp(LEAST_ROWS, MOST_ROWS))
+        Ok(rows_of(batch_bytes(&merged) / rows.max(1)).min(rows.saturating_mul(GROWTH)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use arrow::{
+        array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray},
+        datatypes::FieldRef,
+    };
+    use lineate_storage::blob::MemBlobs;
+    use lineate_types::{Feature, KeyColumn, KeyType, Name, TimestampUs, ViewDefinition, ViewId};
+
+    use super::*;
+    use crate::run::{RunSorter, SortedRun};
+
+    /// A run that keeps how much was gathered from it at once.
+    struct Watched {
+        run: SortedRun,
+        most_bytes: AtomicUsize,
+        batches: Mutex<Vec<usize>>,
+    }
+
+    impl RowSource for Watched {
+        fn keys(&self) -> Result<Arc<RunKeys>> {
+            self.run.keys()
+        }
+
+        fn columns(&self) -> Vec<FieldRef> {
+            self.run.columns()
+        }
+
+        fn row_bytes(&self, schema: &SchemaRef) -> usize {
+            self.run.row_bytes(schema)
+        }
+
+        fn gather(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {
+            let batch = self.run.gather(rows, schema)?;
+            self.most_bytes.fetch_max(batch_bytes(&batch), Ordering::Relaxed);
+            self.batches.lock().expect("not poisoned").push(rows.len());
+            Ok(batch)
+        }
+    }
+
+    fn text_view() -> ViewDefinition {
+        let name = |text: &str| Name::new(text).expect("a name");
+        ViewDefinition {
+            id: ViewId(1),
+            history: HistoryId(1),
+            project: name("p"),
+            name: name("v"),
+            version: 1,
+            entity: name("e"),
+            keys: vec![KeyColumn { name: name("k"), key_type: KeyType::Int64 }],
+            event_time: name("at"),
+            created_time: None,
+            ttl: None,
+            naive_times_are_utc: false,
+            features: vec![Feature { name: name("text"), data_type: "string".parse().expect("a type") }],
+        }
+    }
+
+    fn run_of(schema: &ViewSchema, texts: &[&str]) -> SortedRun {
+        let rows = texts.len() as i64;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(0..rows)),
+            Arc::new(TimestampMicrosecondArray::from_iter_values(0..rows).with_timezone("UTC")),
+            Arc::new(StringArray::from(texts.to_vec())),
+            Arc::new(BooleanArray::from(vec![false; texts.len()])),
+        ];
+        let batch = RecordBatch::try_new(schema.arrow().clone(), columns).expect("canonical");
+        let mut sorter = RunSorter::new(schema.clone());
+        sorter.push(&batch, (0..rows).collect::<Vec<_>>().into_iter()).expect("small");
+        sorter.finish(TimestampUs(1)).expect("small")
+    }
+
+    #[test]
+    fn long_rows_are_merged_a_few_at_a_time_from_the_first_on() {
+        let schema = ViewSchema::of(&text_view());
+        let long = "x".repeat(512 * 1024);
+        let run = Watched {
+            run: run_of(&schema, &vec![long.as_str(); 200]),
+            most_bytes: AtomicUsize::new(0),
+            batches: Mutex::default(),
+        };
+        let info = merge_runs(&MemBlobs::new(), HistoryId(1), schema, &[&run]).expect("merges");
+        assert_eq!(info.rows, 200);
+        let most = run.most_bytes.load(Ordering::Relaxed);
+        assert!(most <= 2 * BATCH_BYTES, "{most} bytes at once: {:?}", run.batches);
     }
 }

@@ -86,8 +86,12 @@ pub const SEGMENT_PAGE_ROWS: usize = 2_048;
 pub const SEGMENT_ROW_GROUP_ROWS: usize = 131_072;
 /// Bytes of one row group of a segment, for wide rows.
 pub const SEGMENT_ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
-/// Rows of a spine that are joined at once, and so held in memory with their features.
+/// Rows of a spine that are joined at once, and so held in memory with their features; of long rows, fewer.
 pub const TRAINING_WINDOW_ROWS: usize = 1_048_576;
+/// Bytes of the rows of a training set that are joined at once, spine and features.
+pub const TRAINING_WINDOW_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of the rows of a training set that are put together, hashed and written at once, or one row alone.
+pub const TRAINING_BATCH_BYTES: usize = 32 * 1024 * 1024;
 /// Segments of one view in one shard above which they are compacted, and segments of one compaction.
 pub const SEGMENTS_BEFORE_COMPACTION: usize = 8;
 /// Rows of one compaction. A segment of more than half of them is compacted no more. Times and ordinals of all

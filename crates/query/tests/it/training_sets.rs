@@ -15,7 +15,7 @@ use lineate_node::{CompactionBounds, Node};
 use lineate_query::{DatasetRequest, DatasetRows, verify};
 use lineate_types::{HasKind, Hash, MatchMode, ShardId};
 
-use crate::store::{create, definitions, ingest, open, quiet, request, tester};
+use crate::store::{create, create_named, definitions, ingest, open, quiet, request, tester};
 
 const WEATHER: &str = r#"
 {"origin":"JFK","event_timestamp":"2013-06-01T10:00:00Z","created_timestamp":"2013-06-01T10:15:00Z","temp":20.5,"wind_dir":180}
@@ -252,5 +252,34 @@ async fn damage_is_told_apart_by_where_it_is() {
     assert!(of_spine.starts_with("Corrupt: the stored spine is damaged"), "{of_spine}");
     let node = open(directory.path(), 1).await;
     assert!(verify(&node, &tester(), None, &name, quiet()).await.expect("verifies").verified);
+    node.shutdown().await.expect("stops");
+}
+
+/// As many labels of one long text as no column of 32-bit offsets holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_set_of_long_rows_is_made_a_part_at_a_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = open(directory.path(), 1).await;
+    let definitions = serde_json::from_value(serde_json::json!({
+        "project": "flights",
+        "entities": [{"name": "airport", "keys": [{"name": "origin", "type": "string"}]}],
+        "views": [{
+            "name": "notes", "entity": "airport", "event_time": "event_timestamp", "owner": "ops@example.com",
+            "features": [{"name": "text", "type": "string"}]
+        }],
+        "services": [{"name": "notes", "features": ["notes.text"]}]
+    }));
+    node.apply(&tester(), &definitions.expect("valid"), false).await.expect("applies");
+    let text = "x".repeat(1_040_000);
+    let row = format!(r#"{{"origin":"JFK","event_timestamp":"2013-06-01T10:00:00Z","text":"{text}"}}"#);
+    ingest(&node, "notes", &row).await.expect("loads");
+    let labels = i32::MAX as usize / text.len() + 10;
+    let spine = format!("event_timestamp,origin\n{}", "2013-06-01T11:00:00Z,JFK\n".repeat(labels));
+    let report = create_named(&node, "notes", "notes", &spine, None, None).await.expect("joins");
+    assert_eq!((report.draft.rows, report.draft.matches[0].filled), (labels as u64, labels as u64));
+    let dataset = node.dataset(&"flights".parse().expect("a name"), &"notes".parse().expect("a name"));
+    let rows = DatasetRows::new(&node, &dataset.expect("exists")).expect("stored");
+    let read: usize = rows.map(|batch| batch.expect("readable").num_rows()).sum();
+    assert_eq!(read, labels);
     node.shutdown().await.expect("stops");
 }

@@ -18,7 +18,6 @@ mod file;
 mod ipc;
 mod keys;
 mod refusal;
-mod row_bytes;
 mod rows;
 mod spine;
 mod text;

@@ -12,10 +12,9 @@ use super::{
     convert::{Rules, convert, unpack},
     empty::empty_batch,
     refusal::{Refusal, Rows, hint},
-    row_bytes,
 };
 use crate::{
-    Error, Result,
+    Error, Result, row_bytes,
     schema::{DELETED_COLUMN, EntityKeys, ViewSchema},
 };
 

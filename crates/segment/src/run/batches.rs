@@ -73,6 +73,15 @@ impl RowBatches {
         columns
     }
 
+    /// Bytes of the columns of `schema` in one row, on average.
+    pub(crate) fn row_bytes(&self, schema: &SchemaRef) -> usize {
+        let columns = self
+            .batches
+            .iter()
+            .flat_map(|batch| schema.fields().iter().filter_map(|field| batch.column_by_name(field.name())));
+        columns.map(column_bytes).sum::<usize>() / (self.rows as usize).max(1)
+    }
+
     /// The named columns of some rows, in the order asked for. A nullable column that a batch does not have is
     /// null in its rows.
     ///
@@ -160,9 +169,11 @@ pub(crate) fn column_or_nulls(batch: &RecordBatch, field: &Field) -> Result<Arra
 }
 
 /// Bytes of the values of a batch, without what its buffers hold beyond them.
-pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
-    let column_bytes = |column: &ArrayRef| {
-        column.to_data().get_slice_memory_size().unwrap_or(column.get_buffer_memory_size())
-    };
+pub fn batch_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(column_bytes).sum()
+}
+
+/// As [`batch_bytes`], of one column.
+pub(crate) fn column_bytes(column: &ArrayRef) -> usize {
+    column.to_data().get_slice_memory_size().unwrap_or(column.get_buffer_memory_size())
 }

@@ -22,6 +22,7 @@ use arrow::{
 
 use crate::Result;
 
+pub use batches::batch_bytes;
 pub use encoded_keys::EncodedKeys;
 pub use key_table::{KeyRef, KeyTable};
 pub use keys::{CommitTimes, CreatedTimes, RowTimes, RunKeys};
@@ -39,6 +40,10 @@ pub trait RowSource: Send + Sync {
 
     /// Every column that rows of the run were written with, whichever version of the view wrote them.
     fn columns(&self) -> Vec<FieldRef>;
+
+    /// Bytes that the columns of `schema` take in one row, on average and roughly; those it does not have count
+    /// nothing.
+    fn row_bytes(&self, schema: &SchemaRef) -> usize;
 
     /// The columns of `schema`, by name, of some rows. `rows` never descend; a row may repeat. A nullable
     /// column that a row was written without is null.

@@ -62,6 +62,10 @@ impl RowSource for SortedRun {
         self.batches.columns()
     }
 
+    fn row_bytes(&self, schema: &SchemaRef) -> usize {
+        self.batches.row_bytes(schema)
+    }
+
     fn gather(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {
         let places = rows.iter().map(|row| {
             let place = self.places.get(*row as usize).copied();

@@ -32,9 +32,10 @@ use super::{
 };
 use crate::{
     Error, Result,
+    decoded_bytes::{SAFE_ROWS, row_bytes, varying_bytes},
     key_index::KeyIndex,
     matcher::{Candidate, Cut, find},
-    run::{CommitTimes, CreatedTimes, KeyRef, KeyTable, RowSource, RowTimes, RunKeys},
+    run::{CommitTimes, CreatedTimes, KeyRef, KeyTable, RowSource, RowTimes, RunKeys, batches::column_bytes},
     schema::{COMMIT_TIME_COLUMN, DELETED_COLUMN, ORDINAL_COLUMN},
 };
 
@@ -54,6 +55,8 @@ pub struct Segment {
 
 /// Rows decoded at a time.
 const READ_ROWS: usize = 65_536;
+/// Bytes of one column of one batch: Arrow counts them in 32 bits.
+const COLUMN_BYTES: usize = i32::MAX as usize;
 
 impl Segment {
     /// Opens a segment of a manifest.
@@ -264,17 +267,25 @@ impl Segment {
         let (row_groups, selection) = self.select(ranges);
         let rows: usize = ranges.iter().map(|range| range.len()).sum();
         let reading = self.file.for_one_read();
+        // Where the rows could be too many for the offsets of one batch, a few are decoded at a time.
+        let varying = varying_bytes(self.metadata.metadata(), &row_groups, |root| roots.contains(&root));
+        let rows_at_once = if varying <= COLUMN_BYTES as u64 { READ_ROWS } else { SAFE_ROWS };
         let projection = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(reading.clone(), self.metadata.clone())
                 .with_projection(projection)
                 .with_row_groups(row_groups)
                 .with_row_selection(selection)
-                .with_batch_size(rows.clamp(1, READ_ROWS))
+                .with_batch_size(rows.clamp(1, rows_at_once))
                 .build()
                 .map_err(|cause| reading.failure(&cause))?;
-        let batches = reader.collect::<Result<Vec<RecordBatch>, _>>();
-        let batches = batches.map_err(|cause| reading.failure(&cause))?;
+        let mut batches = Vec::new();
+        let mut column_bytes = vec![0; decoded.fields().len()];
+        for batch in reader {
+            let batch = batch.map_err(|cause| reading.failure(&cause))?;
+            check_column_bytes(&mut column_bytes, &batch)?;
+            batches.push(batch);
+        }
         let batch = match batches.as_slice() {
             [batch] => batch.clone(),
             batches => concat_batches(&decoded, batches)?,
@@ -331,6 +342,14 @@ impl RowSource for Segment {
         self.stored_schema().fields().iter().cloned().collect()
     }
 
+    fn row_bytes(&self, schema: &SchemaRef) -> usize {
+        let fields = self.stored_schema().fields();
+        let is_wanted = |root: usize| {
+            fields.get(root).is_some_and(|field| schema.column_with_name(field.name()).is_some())
+        };
+        usize::try_from(row_bytes(self.metadata.metadata(), is_wanted)).unwrap_or(usize::MAX)
+    }
+
     fn gather(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {
         if let Some(row) = rows.last().filter(|row| u64::from(**row) >= self.info.rows) {
             return Err(Error::Invalid(format!("there is no row {row} in a segment of {}", self.info.rows)));
@@ -362,6 +381,21 @@ impl RowSource for Segment {
             false => Ok(take_record_batch(&batch, &UInt32Array::from(places))?),
         }
     }
+}
+
+/// Adds the bytes of each column of a batch to those of the batches before, which it will be joined with.
+///
+/// # Errors
+/// They are too many for one column.
+fn check_column_bytes(before: &mut [usize], batch: &RecordBatch) -> Result<()> {
+    for (bytes, column) in before.iter_mut().zip(batch.columns()) {
+        *bytes += column_bytes(column);
+        if *bytes > COLUMN_BYTES {
+            let (actual, limit) = (*bytes as u64, COLUMN_BYTES as u64);
+            return Err(Error::TooMuch { what: "bytes of a column of rows read together", actual, limit });
+        }
+    }
+    Ok(())
 }
 
 /// The fields of the event time and the created time, as the metadata of the file names them.

@@ -5,21 +5,75 @@
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
-    datatypes::DataType as ArrowType,
+    datatypes::{DataType as ArrowType, Schema},
 };
 use lineate_types::limits;
 
+/// The sizes of the rows of one batch.
+#[derive(Debug)]
+pub enum RowSizes {
+    /// Every row takes as much.
+    Alike(u64),
+    /// Each row has its own.
+    Each(Vec<u64>),
+}
+
+impl RowSizes {
+    /// The sizes of the rows of a canonical batch.
+    pub fn of(batch: &RecordBatch) -> Self {
+        let fields = batch.schema_ref().fields();
+        match fields.iter().all(|field| !is_varying(field.data_type())) {
+            true => Self::Alike(fields.iter().map(|field| least_bytes(field.data_type())).sum()),
+            false => Self::Each(sizes(batch)),
+        }
+    }
+
+    /// The size of a row.
+    pub fn get(&self, row: usize) -> u64 {
+        match self {
+            Self::Alike(bytes) => *bytes,
+            Self::Each(rows) => rows.get(row).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// Bytes that every row of canonical columns takes at least.
+pub fn least_row_bytes(schema: &Schema) -> u64 {
+    schema.fields().iter().map(|field| least_bytes(field.data_type())).sum()
+}
+
+fn is_varying(data_type: &ArrowType) -> bool {
+    use ArrowType::{Binary, List, Map, Struct, Utf8};
+    matches!(data_type, Utf8 | Binary | List(_) | Map(..) | Struct(_))
+}
+
+fn least_bytes(data_type: &ArrowType) -> u64 {
+    match data_type {
+        ArrowType::Boolean => 1,
+        ArrowType::FixedSizeBinary(width) => width.unsigned_abs().into(),
+        ArrowType::FixedSizeList(element, length) => {
+            least_bytes(element.data_type()).saturating_mul(length.unsigned_abs().into())
+        }
+        ArrowType::Struct(fields) => fields.iter().map(|field| least_bytes(field.data_type())).sum(),
+        other => other.primitive_width().unwrap_or(4) as u64,
+    }
+}
+
+fn sizes(batch: &RecordBatch) -> Vec<u64> {
+    let mut rows = vec![0; batch.num_rows()];
+    for column in batch.columns() {
+        add_sizes(column, &mut rows);
+    }
+    rows
+}
+
 /// The first row of a canonical batch that is too long, with its bytes.
-pub(super) fn first_too_long(batch: &RecordBatch) -> Option<(usize, u64)> {
+pub(crate) fn first_too_long(batch: &RecordBatch) -> Option<(usize, u64)> {
     let bound: usize = batch.columns().iter().map(upper_bound).sum();
     if bound <= limits::ROW_BYTES {
         return None;
     }
-    let mut rows = vec![0_u64; batch.num_rows()];
-    for column in batch.columns() {
-        add_sizes(column, &mut rows);
-    }
-    rows.into_iter().enumerate().find(|(_, bytes)| *bytes > limits::ROW_BYTES as u64)
+    sizes(batch).into_iter().enumerate().find(|(_, bytes)| *bytes > limits::ROW_BYTES as u64)
 }
 
 /// Bytes no row of the column exceeds; cheap, and generous where it must be.
