@@ -224,7 +224,7 @@ mod tests {
     use lineate_types::{ErrorKind, HasKind, KeyColumn, KeyType, Name, ViewDefinition, ViewId};
 
     use super::*;
-    use crate::shard_writer::ShardWriter;
+    use crate::shard_writer::{ShardWriter, WriterBounds};
 
     const SHARDS: u16 = 8;
     const BATCHES: i64 = 5;
@@ -283,6 +283,29 @@ mod tests {
         assert_eq!(told.expect("loads").last(), Some(&all));
         for threads in 2..=4 {
             assert_eq!(load(&MemBlobs::new(), threads).0, alone, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn a_batch_of_more_than_a_writer_holds_becomes_several_segments() {
+        let bounds = WriterBounds { held_bytes: 10_000, slice_bytes: 2_000 };
+        let load = |threads| {
+            let (blobs, schema) = (MemBlobs::new(), schema());
+            let target = Target { blobs: &blobs, history: HistoryId(1), schema };
+            let (segments, result) = SegmentPool::run(&target, threads, |pool| {
+                let mut writer = ShardWriter::with_bounds(pool, &target.schema, 1, bounds);
+                writer.push(&batch(&target.schema, 0))?;
+                writer.push(&batch(&target.schema, 1))?;
+                writer.finish(|_| Ok(()))
+            });
+            result.expect("loads");
+            segments.into_values().flatten().collect::<Vec<_>>()
+        };
+        let segments = load(1);
+        assert_eq!(segments.iter().map(|segment| segment.rows).sum::<u64>(), 2 * BATCH_ROWS as u64);
+        assert!(segments.len() > 4, "{} segments", segments.len());
+        for threads in 2..=4 {
+            assert_eq!(load(threads), segments, "{threads} threads");
         }
     }
 

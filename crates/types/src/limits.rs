@@ -28,6 +28,8 @@ pub const ROW_BYTES: usize = 1024 * 1024;
 pub const INTAKE_COLUMN_BYTES: usize = 512 * 1024 * 1024;
 /// Rows of one batch read from a foreign file.
 pub const INTAKE_BATCH_ROWS: usize = 16_384;
+/// Bytes of one batch read from a foreign file, decoded, aimed at.
+pub const INTAKE_BATCH_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of one message of a foreign Arrow IPC file.
 pub const INTAKE_MESSAGE_BYTES: usize = 1024 * 1024 * 1024;
 /// Bytes of one line or record of a foreign text file: a row whose text is longer than its values.

@@ -254,8 +254,10 @@ impl SegmentWriter {
     }
 }
 
-/// Rows gathered at a time while a sorted run is written.
+/// Rows gathered at a time while a sorted run is written, at most.
 const WRITE_ROWS: usize = limits::SEGMENT_PAGE_ROWS * 4;
+/// Bytes of the rows gathered at a time, roughly.
+const WRITE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Writes a whole sorted run as a segment.
 ///
@@ -273,8 +275,9 @@ pub fn write_run(
     let stored = writer.stored_schema().clone();
     let keys = run.run_keys();
     let mut position = 0;
-    for start in (0..run.rows()).step_by(WRITE_ROWS) {
-        let end = (start + WRITE_ROWS).min(run.rows());
+    let rows_at_once = (WRITE_BYTES / run.row_bytes(&stored).max(1)).clamp(1, WRITE_ROWS);
+    for start in (0..run.rows()).step_by(rows_at_once) {
+        let end = (start + rows_at_once).min(run.rows());
         let rows: Vec<u32> = (start as u32..end as u32).collect();
         let mut key_rows = Vec::new();
         while let Some(key) = keys.keys().get(position) {

@@ -1,12 +1,12 @@
 //! Canonical batches of a file, one after another.
 
-use std::{collections::VecDeque, fmt};
+use std::fmt;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lineate_types::limits;
 
-use super::{ForeignBatches, ForeignFile};
-use crate::{Error, Result};
+use super::{ForeignBatches, ForeignFile, pace::Pace};
+use crate::{Error, Result, run::batch_bytes};
 
 /// The rows of one foreign file as canonical batches, in file order; never an empty batch. Errors name the
 /// file; after one, and at the end, there is nothing more.
@@ -104,26 +104,32 @@ impl fmt::Debug for IntakeBatches {
 pub(in crate::intake) struct Typed<C> {
     batches: ForeignBatches,
     convert: C,
-    parts: VecDeque<RecordBatch>,
+    pace: Pace,
+    /// What is left of a batch.
+    rest: Option<RecordBatch>,
     first_row: u64,
 }
 
 impl<C: Fn(&RecordBatch, u64) -> Result<RecordBatch>> Typed<C> {
     pub(in crate::intake) fn new(batches: ForeignBatches, convert: C) -> Self {
-        Self { batches, convert, parts: VecDeque::new(), first_row: 0 }
+        Self { batches, convert, pace: Pace::new(limits::INTAKE_BATCH_ROWS), rest: None, first_row: 0 }
     }
 
-    /// Converts a part; one that is too large once unpacked is halved and tried again, if it can be.
-    fn convert(&mut self, part: &RecordBatch) -> Option<Result<RecordBatch>> {
-        match (self.convert)(part, self.first_row) {
-            Err(Error::TooMuch { .. }) if part.num_rows() > 1 => {
-                let half = part.num_rows() / 2;
-                self.parts.push_front(part.slice(half, part.num_rows() - half));
-                self.parts.push_front(part.slice(0, half));
+    /// Converts the next rows of a batch; nothing yet if they are too large once unpacked, and are tried again in
+    /// smaller parts.
+    fn convert(&mut self, batch: RecordBatch) -> Option<Result<RecordBatch>> {
+        let rows = self.pace.rows().min(batch.num_rows());
+        match (self.convert)(&batch.slice(0, rows), self.first_row) {
+            Err(Error::TooMuch { .. }) if self.pace.take_fewer(rows) => {
+                self.rest = Some(batch);
                 None
             }
             converted => {
-                self.first_row += part.num_rows() as u64;
+                if let Ok(converted) = &converted {
+                    self.pace.took(rows, batch_bytes(converted));
+                }
+                self.first_row += rows as u64;
+                self.rest = (rows < batch.num_rows()).then(|| batch.slice(rows, batch.num_rows() - rows));
                 Some(converted)
             }
         }
@@ -135,20 +141,16 @@ impl<C: Fn(&RecordBatch, u64) -> Result<RecordBatch>> Iterator for Typed<C> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(part) = self.parts.pop_front() {
-                match self.convert(&part) {
-                    Some(converted) => return Some(converted),
-                    None => continue,
-                }
-            }
-            let batch = match self.batches.next()? {
-                Ok(batch) => batch,
-                Err(cause) => return Some(Err(cause)),
+            let batch = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.batches.next()? {
+                    Ok(batch) => batch,
+                    Err(cause) => return Some(Err(cause)),
+                },
             };
-            let starts = (0..batch.num_rows()).step_by(limits::INTAKE_BATCH_ROWS);
-            self.parts.extend(
-                starts.map(|at| batch.slice(at, limits::INTAKE_BATCH_ROWS.min(batch.num_rows() - at))),
-            );
+            if let Some(converted) = self.convert(batch) {
+                return Some(converted);
+            }
         }
     }
 }

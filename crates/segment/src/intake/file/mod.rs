@@ -10,6 +10,7 @@ mod arrow_stream;
 mod batches;
 mod detect;
 mod handle;
+mod pace;
 mod parquet_file;
 
 pub use batches::IntakeBatches;

@@ -1,12 +1,18 @@
-//! Parquet files, read row group by row group in batches that fit into memory.
+//! Parquet files, read in batches that fit into memory once decoded.
 
 use std::io::{BufReader, Read};
 
-use arrow::{array::RecordBatch, error::ArrowError};
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    datatypes::DataType,
+    error::ArrowError,
+};
 use bytes::Bytes;
 use lineate_types::limits;
 use parquet::{
-    arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    },
     basic::Compression,
     errors::ParquetError,
     file::{
@@ -15,25 +21,24 @@ use parquet::{
     },
 };
 
-use super::{super::unwinding::caught, ForeignFile, Typing};
-use crate::{Error, Result};
+use super::{super::unwinding::caught, ForeignFile, Typing, pace::Pace};
+use crate::{Error, Result, decoded_bytes::row_bytes, run::batches::column_bytes};
 
 /// What every Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
 /// The magic twice, and the length of the footer.
 const LEAST_BYTES: u64 = 12;
-/// Bytes of a decoded batch aimed at.
-const BATCH_BYTES: u64 = 64 * 1024 * 1024;
 
 pub(super) fn open(file: &ForeignFile) -> Result<Typing> {
     check_ends(file)?;
-    let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file.clone()))?;
-    let schema = builder.schema().clone();
-    check_codecs(builder.metadata())?;
-    let rows = batch_rows(builder.metadata());
-    let total_rows = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
-    let reader = guarded(|| builder.with_batch_size(rows).build())?;
-    Ok(Typing { schema, batches: Box::new(Batches { reader: Some(reader) }), total_rows })
+    let metadata = guarded(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::default()))?;
+    let schema = metadata.schema().clone();
+    check_codecs(metadata.metadata())?;
+    let total_rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).ok();
+    let pace = Pace::new(most_rows(metadata.metadata()));
+    let mut batches = Batches { file: file.clone(), metadata, pace, rows: 0, reader: None };
+    batches.reader = Some(batches.open()?);
+    Ok(Typing { schema, batches: Box::new(batches), total_rows })
 }
 
 fn check_ends(file: &ForeignFile) -> Result<()> {
@@ -61,32 +66,92 @@ fn check_codecs(metadata: &ParquetMetaData) -> Result<()> {
     }
 }
 
-/// Rows of a batch so that an average one stays near [`BATCH_BYTES`].
-fn batch_rows(metadata: &ParquetMetaData) -> usize {
-    let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-    let sizes = metadata.row_groups().iter().map(|group| group.total_byte_size().max(0).unsigned_abs());
-    let bytes = sizes.fold(0_u64, u64::saturating_add);
-    let per_row = bytes.checked_div(rows).unwrap_or(0).max(1);
-    usize::try_from(BATCH_BYTES / per_row).unwrap_or(1).clamp(1, limits::INTAKE_BATCH_ROWS)
+/// Rows of a batch so that an average one has few enough bytes, by what the file says of itself.
+fn most_rows(metadata: &ParquetMetaData) -> usize {
+    let rows = limits::INTAKE_BATCH_BYTES as u64 / row_bytes(metadata, |_| true).max(1);
+    usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
 /// The batches; none after an error.
 struct Batches {
-    reader: Option<ParquetRecordBatchReader>,
+    file: ForeignFile,
+    metadata: ArrowReaderMetadata,
+    pace: Pace,
+    /// Rows given so far.
+    rows: u64,
+    reader: Option<Reader>,
+}
+
+/// A decoder of the rows from some row on, so many at once.
+struct Reader {
+    batches: ParquetRecordBatchReader,
+    batch_rows: usize,
+}
+
+impl Batches {
+    /// A reader of the rows that are left. What it passes over of a row group is skipped, not decoded.
+    fn open(&self) -> Result<Reader> {
+        let mut passed_over = self.rows;
+        let groups = self.metadata.metadata().row_groups().iter().enumerate();
+        let left = groups.skip_while(|(_, group)| {
+            let rows = group.num_rows().max(0).unsigned_abs();
+            let is_over = rows <= passed_over;
+            passed_over -= if is_over { rows } else { 0 };
+            is_over
+        });
+        let left: Vec<usize> = left.map(|(number, _)| number).collect();
+        let batch_rows = self.pace.rows();
+        let batches = guarded(|| {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+                .with_row_groups(left)
+                .with_offset(usize::try_from(passed_over).unwrap_or(usize::MAX))
+                .with_batch_size(batch_rows)
+                .build()
+        })?;
+        Ok(Reader { batches, batch_rows })
+    }
+
+    /// The next batch, by a reader that is kept until another number of rows is wanted.
+    fn step(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let mut reader = match self.reader.take() {
+                Some(reader) if reader.batch_rows == self.pace.rows() => reader,
+                _ => self.open()?,
+            };
+            match guarded(|| reader.batches.next().transpose()) {
+                Ok(Some(batch)) => {
+                    self.rows += batch.num_rows() as u64;
+                    self.pace.took(batch.num_rows(), own_bytes(&batch));
+                    self.reader = Some(reader);
+                    return Ok(Some(batch));
+                }
+                Ok(None) => return Ok(None),
+                // More than Arrow counts in 32 bits looks like damage; fewer rows tell.
+                Err(cause) if !self.pace.take_fewer(reader.batch_rows) => return Err(cause),
+                Err(_) => {}
+            }
+        }
+    }
 }
 
 impl Iterator for Batches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut reader = self.reader.take()?;
-        let batch = match guarded(|| reader.next().transpose()) {
-            Ok(batch) => batch?,
-            Err(cause) => return Some(Err(cause)),
-        };
-        self.reader = Some(reader);
-        Some(Ok(batch))
+        self.step().transpose()
     }
+}
+
+/// Bytes that the rows of a batch take, without dictionaries and pages that batches share.
+fn own_bytes(batch: &RecordBatch) -> usize {
+    let lengths = |views: &[u128]| views.iter().map(|view| size_of::<u128>() + (*view as u32) as usize).sum();
+    let bytes = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Dictionary(..) => column.len() * size_of::<u32>(),
+        DataType::Utf8View => column.as_string_view_opt().map_or(0, |column| lengths(column.views())),
+        DataType::BinaryView => column.as_binary_view_opt().map_or(0, |column| lengths(column.views())),
+        _ => column_bytes(column),
+    });
+    bytes.sum()
 }
 
 /// Why Parquet bytes cannot be decoded, whichever layer says so.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Float64Array, RecordBatch, StringArray},
+    array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray},
     compute::concat_batches,
+    datatypes::TimestampMicrosecondType,
     ipc::{
         CompressionType,
         writer::{FileWriter, IpcWriteOptions, StreamWriter},
@@ -12,9 +13,15 @@ use arrow::{
 };
 use bytes::Bytes;
 use expect_test::expect;
-use lineate_segment::intake::{FileFormat, ForeignFile, Intake};
+use lineate_segment::{
+    intake::{FileFormat, ForeignFile, Intake},
+    run::batch_bytes,
+};
 use lineate_types::{ErrorKind, HasKind};
-use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use parquet::{
+    arrow::ArrowWriter,
+    file::properties::{EnabledStatistics, WriterProperties},
+};
 
 use super::{table, times, weather};
 
@@ -154,4 +161,41 @@ fn a_value_that_is_refused_names_file_row_and_column() {
     let error = batches.by_ref().find_map(Result::err).expect("a null key");
     expect!["rows.parquet: row 20000, column `origin`: it may not be null"].assert_eq(&error.to_string());
     assert!(batches.next().is_none(), "nothing comes after an error");
+}
+
+/// Twenty texts of 36 kB in a dictionary: a small file, and rows of 295 MB.
+#[test]
+fn a_small_file_of_long_rows_is_read_a_few_rows_at_a_time() {
+    const ROWS: usize = 8_192;
+    let rows = |from: usize, to: usize| {
+        let text = |row: usize| char::from(b'a' + (row % 20) as u8).to_string().repeat(36_000);
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((from..to).map(text)));
+        let keys: ArrayRef = Arc::new(StringArray::from(vec!["JFK"; to - from]));
+        let at = times((from as i64..to as i64).map(Some).collect());
+        table(vec![("at", at.clone()), ("known", at), ("origin", keys), ("temp", texts)])
+    };
+    for statistics in [true, false] {
+        // Without statistics, as older writers leave them, nothing says how long the values are.
+        let enabled = if statistics { EnabledStatistics::Chunk } else { EnabledStatistics::None };
+        let properties = WriterProperties::builder().set_statistics_enabled(enabled).build();
+        let mut bytes = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, rows(0, 1).schema(), Some(properties)).expect("a writer");
+        for from in (0..ROWS).step_by(512) {
+            writer.write(&rows(from, from + 512)).expect("written");
+        }
+        writer.close().expect("closed");
+        assert!(bytes.len() < 4 * 1024 * 1024, "{} bytes", bytes.len());
+        let file = ForeignFile::from_bytes("rows.parquet", Bytes::from(bytes));
+        let mut read = 0;
+        for batch in Intake::new(&weather(&[("temp", "string")])).open(&file).expect("opens") {
+            let batch = batch.expect("readable");
+            let bytes = batch_bytes(&batch);
+            assert!(bytes <= 96 * 1024 * 1024, "{bytes} bytes at once");
+            let keys = batch.column_by_name("at").expect("there").as_primitive::<TimestampMicrosecondType>();
+            assert_eq!(keys.value(0), read as i64);
+            read += batch.num_rows();
+        }
+        assert_eq!(read, ROWS);
+    }
 }
