@@ -18,10 +18,17 @@ pub(crate) struct RowBatches {
     rows: u32,
     /// Small batches are joined up to this many rows.
     joined_rows: usize,
+    /// Columns of all batches.
+    columns: usize,
 }
 
-/// Batches that are joined at a time.
+/// Batches that are joined at a time, at most.
 const JOINED_BATCHES: usize = 16;
+/// Bytes of the batches that smaller ones are joined to, at most.
+const JOINED_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of memory that a batch takes, and each of its columns, beside their values.
+const BYTES_PER_BATCH: usize = 128;
+const BYTES_PER_COLUMN: usize = 256;
 
 /// Where some rows lie.
 struct Located<'a> {
@@ -34,7 +41,7 @@ struct Located<'a> {
 impl RowBatches {
     /// No batches. Small ones will be joined up to `joined_rows`, so that single rows do not cost a batch each.
     pub(crate) fn joining(joined_rows: usize) -> Self {
-        Self { batches: Vec::new(), starts: Vec::new(), rows: 0, joined_rows }
+        Self { batches: Vec::new(), starts: Vec::new(), rows: 0, joined_rows, columns: 0 }
     }
 
     /// Adds a batch and returns the number of its first row.
@@ -50,6 +57,7 @@ impl RowBatches {
             limit: u64::from(u32::MAX),
         })?;
         self.starts.push(start);
+        self.columns += batch.num_columns();
         self.batches.push(batch);
         self.join_small_batches();
         Ok(start)
@@ -130,26 +138,49 @@ impl RowBatches {
         Ok(Located { batches: touched, places })
     }
 
-    /// Joins the last [`JOINED_BATCHES`] batches while none of them is much larger than the last one, so that each
-    /// row is copied a few times only. Batches that cannot be joined, for their values are too long, stay apart.
+    /// Bytes of memory that the batches take beside their values: what many small ones that cannot be joined cost.
+    pub(crate) fn batch_overhead(&self) -> usize {
+        self.batches.len() * BYTES_PER_BATCH + self.columns * BYTES_PER_COLUMN
+    }
+
+    /// Joins the last batches once there are [`JOINED_BATCHES`] of them, or as many as a joined one has room for,
+    /// while none of them is much larger than the last one: so each row is copied a few times only. Batches of
+    /// several versions, and those whose values are too long, stay apart.
     fn join_small_batches(&mut self) {
-        while let Some((rest, alike)) = self.batches.split_last_chunk::<JOINED_BATCHES>() {
-            let [.., last] = alike;
-            let most_rows = last.num_rows().saturating_mul(JOINED_BATCHES);
-            let joined_rows: usize = alike.iter().map(RecordBatch::num_rows).sum();
-            let worth_it = joined_rows <= self.joined_rows
-                && alike.iter().all(|batch| {
-                    batch.num_rows() < most_rows && batch.schema_ref().fields() == last.schema_ref().fields()
-                });
-            if !worth_it {
-                break;
+        while let Some(count) = self.alike() {
+            let Some((rest, alike)) = self.batches.split_at_checked(self.batches.len() - count) else {
+                return;
+            };
+            let Some(last) = alike.last() else { return };
+            if alike.iter().map(batch_bytes).sum::<usize>() > JOINED_BYTES {
+                return;
             }
-            let Ok(joined) = concat_batches(last.schema_ref(), alike) else { break };
+            let Ok(joined) = concat_batches(last.schema_ref(), alike) else { return };
             let kept = rest.len();
+            self.columns -= joined.num_columns() * (count - 1);
             self.batches.truncate(kept);
             self.starts.truncate(kept + 1);
             self.batches.push(joined);
         }
+    }
+
+    /// How many of the last batches are to be joined, if any.
+    fn alike(&self) -> Option<usize> {
+        let last = self.batches.last()?;
+        let most_rows = last.num_rows().saturating_mul(JOINED_BATCHES);
+        let (mut count, mut rows) = (0, 0);
+        for batch in self.batches.iter().rev().take(JOINED_BATCHES) {
+            let fits = rows + batch.num_rows() <= self.joined_rows;
+            let is_alike =
+                batch.num_rows() < most_rows && batch.schema_ref().fields() == last.schema_ref().fields();
+            if !fits || !is_alike {
+                break;
+            }
+            count += 1;
+            rows += batch.num_rows();
+        }
+        let is_full = count >= 2 && rows + last.num_rows() > self.joined_rows;
+        (count == JOINED_BATCHES || is_full).then_some(count)
     }
 }
 
@@ -176,4 +207,72 @@ pub fn batch_bytes(batch: &RecordBatch) -> usize {
 /// As [`batch_bytes`], of one column.
 pub(crate) fn column_bytes(column: &ArrayRef) -> usize {
     column.to_data().get_slice_memory_size().unwrap_or(column.get_buffer_memory_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{array::Int64Array, datatypes::Schema};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const JOINED_ROWS: usize = 4_096;
+
+    fn batch(first: i64, rows: usize, columns: usize) -> RecordBatch {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(first..first + rows as i64));
+        let names = ["a", "b"];
+        RecordBatch::try_from_iter(names.iter().take(columns).map(|name| (*name, column.clone())))
+            .expect("a batch")
+    }
+
+    fn pushed(sizes: impl IntoIterator<Item = (usize, usize)>) -> RowBatches {
+        let mut batches = RowBatches::joining(JOINED_ROWS);
+        let mut first = 0;
+        for (rows, columns) in sizes {
+            batches.push(batch(first, rows, columns)).expect("few");
+            first += rows as i64;
+        }
+        batches
+    }
+
+    #[test]
+    fn pushes_of_any_size_leave_few_batches() {
+        for rows in [1, 2, 16, 100, 256, 257, 300, 1_000, 2_000, 4_096] {
+            let pushes = 65_536 / rows;
+            let batches = pushed((0..pushes).map(|_| (rows, 1)));
+            assert!(
+                batches.batches.len() <= 65_536 / 2_048 + 3 * JOINED_BATCHES,
+                "{rows}: {}",
+                batches.batches.len()
+            );
+        }
+    }
+
+    #[test]
+    fn batches_that_cannot_be_joined_are_counted() {
+        let apart = pushed((0..1_000).map(|push| (1, 1 + push % 2)));
+        assert_eq!(apart.batches.len(), 1_000);
+        assert_eq!(apart.batch_overhead(), 1_000 * BYTES_PER_BATCH + 1_500 * BYTES_PER_COLUMN);
+        let joined = pushed((0..1_024).map(|_| (1, 2)));
+        assert_eq!(joined.batch_overhead(), joined.batches.len() * (BYTES_PER_BATCH + 2 * BYTES_PER_COLUMN));
+        assert!(joined.batch_overhead() < 50_000);
+    }
+
+    proptest! {
+        #[test]
+        fn rows_stay_where_they_were(
+            sizes in prop::collection::vec((prop_oneof![1..4_usize, 1..700_usize], 1..3_usize), 1..80),
+        ) {
+            let batches = pushed(sizes);
+            let rows: Vec<u32> = (0..batches.rows).collect();
+            let columns: usize = batches.batches.iter().map(RecordBatch::num_columns).sum();
+            prop_assert_eq!(columns, batches.columns);
+            let schema = Arc::new(Schema::new(vec![Field::new("a", arrow::datatypes::DataType::Int64, true)]));
+            let gathered = batches.gather(&rows, &schema).expect("there");
+            let expected = Int64Array::from_iter_values(rows.iter().map(|row| i64::from(*row)));
+            prop_assert_eq!(gathered.column(0).as_ref(), &expected as &dyn Array);
+        }
+    }
 }

@@ -164,9 +164,9 @@ impl OpenRun {
         self.tombstones
     }
 
-    /// Bytes held in memory, roughly: columns and index.
+    /// Bytes held in memory, roughly: columns, index, and what many small batches cost.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.batches.batch_overhead()
     }
 
     /// Commit time and ordinal of the last row.

@@ -93,7 +93,7 @@ impl RunSorter {
 
     /// Bytes held in memory.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.batches.batch_overhead()
     }
 
     /// How many rows there are.
