@@ -1,27 +1,28 @@
 //! The rows of a training set, one window of the spine after the other, so that memory is bounded by a window and
 //! not by the set.
 //!
-//! A window is joined on its own: what a row gets depends on its key and time alone. Each window reads the keys
-//! of the history again, so a window is large; but no larger than memory is set aside for. How long the rows of a
+//! A window is joined on its own: what a row gets depends on its key and time alone. Each window reads
+//! segments again, so a window is large; but no larger than memory is set aside for. How long the rows of a
 //! window are is estimated; where they turn out longer, the window is halved. Its rows are put together a batch at a
 //! time, since one long row may be the answer of many labels.
 
 use std::sync::Arc;
 
 use arrow::{
-    array::{AsArray, RecordBatch, RecordBatchOptions},
-    datatypes::{Schema, SchemaRef, TimestampMicrosecondType},
+    array::{RecordBatch, RecordBatchOptions},
+    datatypes::{Schema, SchemaRef},
 };
 use lineate_segment::run::batch_bytes;
 use lineate_state::meta::SpineDraft;
-use lineate_types::{TimestampUs, limits};
+use lineate_types::limits;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::{
     Result,
     create::Worker,
     files::{TableReader, read_table},
-    join::{Found, Joined, SpineKeys, feature_bytes, join},
+    join::{Found, Join, Joined, feature_bytes},
+    threads::{Taker, Taking, feed},
 };
 
 /// A stored spine about to be joined.
@@ -57,29 +58,35 @@ impl<'a> Assembly<'a> {
         &self.output
     }
 
-    /// Gives every row of the training set to `take`, in spine order. Gives what was found in each view of the service.
+    /// Gives every row of the training set to each of the takers, in spine order; they work while more rows are
+    /// joined. Gives what was found in each view of the service.
     ///
     /// # Errors
-    /// A segment is missing or damaged; whatever `take` returns.
-    pub(crate) fn run(
-        mut self,
-        phase: &'static str,
-        mut take: impl FnMut(&RecordBatch) -> Result<()>,
-    ) -> Result<Vec<Found>> {
+    /// A segment is missing or damaged; whatever a taker returns.
+    pub(crate) fn run(self, phase: &'static str, takers: Vec<Taker<'_>>) -> Result<Vec<Found>> {
+        feed(takers, |taking| self.join_all(phase, taking))
+    }
+
+    /// Ends early, without an error, where a taker has failed.
+    fn join_all(mut self, phase: &'static str, taking: &Taking<'_>) -> Result<Vec<Found>> {
         let worker = self.worker;
         let mut progress = Steps { worker, phase, all: self.rows, told: 0 };
         let mut found = vec![Found::default(); worker.plan.views.len()];
         let mut done = 0;
+        let join = Join::new(worker, self.rows <= self.window_rows as u64);
         loop {
             let mut waiting = vec![self.next_window()?];
             while let Some(window) = waiting.pop() {
                 if window.is_empty() {
                     return Ok(found);
                 }
-                match self.join(&window, done, &mut progress)? {
+                match self.join(&join, &window, done, &mut progress)? {
                     Some(joined) => {
                         found.iter_mut().zip(joined.found()).for_each(|(all, window)| *all += window);
-                        done += self.put_together(window, &joined, done, &mut progress, &mut take)?;
+                        match self.put_together(window, &joined, done, &mut progress, taking)? {
+                            Some(rows) => done += rows,
+                            None => return Ok(found),
+                        }
                     }
                     None => {
                         let (first, second) = halves(window);
@@ -91,25 +98,32 @@ impl<'a> Assembly<'a> {
     }
 
     /// Joins a window; nothing if it is too large.
-    fn join(&self, window: &[RecordBatch], done: u64, progress: &mut Steps<'_>) -> Result<Option<Joined>> {
+    fn join(
+        &self,
+        join: &Join<'_>,
+        window: &[RecordBatch],
+        done: u64,
+        progress: &mut Steps<'_>,
+    ) -> Result<Option<Joined>> {
         let rows: u64 = window.iter().map(|batch| batch.num_rows() as u64).sum();
         let views = self.worker.plan.views.len() as u64;
         progress.tell(done)?;
         // Joining one view takes about as long as putting the rows together: each is the same share of them.
-        join(self.worker, &self.keys(window)?, |joined| {
-            progress.tell(done + rows * joined as u64 / (views + 1))
+        let pieces = (join.pieces() as u64).max(1);
+        join.window(window, self.time, |joined| {
+            progress.tell(done + rows * views * joined as u64 / pieces / (views + 1))
         })
     }
 
-    /// Gives the rows of a joined window to `take`. Gives their number.
+    /// Gives the rows of a joined window to the takers. Gives their number; nothing where a taker has failed.
     fn put_together(
         &self,
         window: Vec<RecordBatch>,
         joined: &Joined,
         done: u64,
         progress: &mut Steps<'_>,
-        take: &mut impl FnMut(&RecordBatch) -> Result<()>,
-    ) -> Result<u64> {
+        taking: &Taking<'_>,
+    ) -> Result<Option<u64>> {
         let rows: u64 = window.iter().map(|batch| batch.num_rows() as u64).sum();
         let views = self.worker.plan.views.len() as u64;
         let mut start = 0;
@@ -125,11 +139,14 @@ impl<'a> Assembly<'a> {
                     continue;
                 }
                 start = of_window.end;
-                take(&beside(&self.output, &batch, &joined.rows(&self.worker.plan, of_window)?)?)?;
+                let features = joined.rows(&self.worker.plan, of_window)?;
+                if !taking.give(&beside(&self.output, &batch, &features)?) {
+                    return Ok(None);
+                }
                 progress.tell(done + (rows * views + start as u64) / (views + 1))?;
             }
         }
-        Ok(rows)
+        Ok(Some(rows))
     }
 
     /// The next batches of the spine, until they have the rows of a window; none at its end.
@@ -143,19 +160,6 @@ impl<'a> Assembly<'a> {
             window.push(batch);
         }
         Ok(window)
-    }
-
-    fn keys(&self, window: &[RecordBatch]) -> Result<SpineKeys> {
-        let views = &self.worker.plan.views;
-        let mut keys = SpineKeys { times: Vec::new(), keys: vec![Vec::new(); views.len()] };
-        for batch in window {
-            let times = batch.column(self.time).as_primitive::<TimestampMicrosecondType>();
-            keys.times.extend(times.values().iter().map(|time| TimestampUs(*time)));
-            for (view, keys) in views.iter().zip(&mut keys.keys) {
-                keys.extend(view.keys(batch)?);
-            }
-        }
-        Ok(keys)
     }
 }
 

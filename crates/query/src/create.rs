@@ -9,7 +9,14 @@ use lineate_state::meta::{ColumnDraft, CreateDataset, FileDraft, MetaCommand, Sp
 use lineate_storage::blob::Lease;
 use lineate_types::{Hash, HistoryId, MatchMode, Name, Principal, TimestampUs, VersionedName, limits};
 
-use crate::{Error, Result, assembly::Assembly, columns::ColumnHashes, files::TableWriter, join::Found};
+use crate::{
+    Error, Result,
+    assembly::Assembly,
+    columns::ColumnHashes,
+    files::TableWriter,
+    join::Found,
+    threads::{Taker, feed},
+};
 
 /// Rows of one stored file of a training set.
 const FILE_ROWS: u64 = 4 * 1024 * 1024;
@@ -172,14 +179,19 @@ impl Worker {
         let mut writer = TableWriter::new(blobs, schema.clone())?;
         let mut hashes = ColumnHashes::new(&schema)?;
         let total = Some(upload.info.bytes);
-        while let Some(batch) = batches.next() {
-            self.caller.check()?;
-            let batch = batch?;
-            hashes.update(&batch)?;
-            writer.push(&batch)?;
-            let done = batches.bytes_read();
-            (self.progress)(Progress { phase: "storing the spine", done, total, unit: "bytes" });
-        }
+        let hash: Taker<'_> = Box::new(|batch| hashes.update(batch));
+        let store: Taker<'_> = Box::new(|batch| writer.push(batch));
+        feed(vec![hash, store], |taking| {
+            while let Some(batch) = batches.next() {
+                self.caller.check()?;
+                if !taking.give(&batch?) {
+                    break;
+                }
+                let done = batches.bytes_read();
+                (self.progress)(Progress { phase: "storing the spine", done, total, unit: "bytes" });
+            }
+            Ok(())
+        })?;
         let (info, rows) = writer.finish()?;
         Ok(SpineDraft {
             physical: info.hash,
@@ -202,8 +214,8 @@ impl Worker {
             files.push(FileDraft { physical: info.hash, bytes: info.bytes, rows });
             Ok(())
         };
-        let found = assembly.run("joining and storing", |batch| {
-            hashes.update(batch)?;
+        let hash: Taker<'_> = Box::new(|batch| hashes.update(batch));
+        let store: Taker<'_> = Box::new(|batch| {
             let table = match writer.as_mut() {
                 Some(table) => table,
                 None => writer.insert(TableWriter::new(blobs, schema.clone())?),
@@ -215,7 +227,8 @@ impl Worker {
                 end(full)?;
             }
             Ok(())
-        })?;
+        });
+        let found = assembly.run("joining and storing", vec![hash, store])?;
         if let Some(rest) = writer {
             end(rest)?;
         }

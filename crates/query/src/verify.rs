@@ -153,7 +153,7 @@ impl Worker {
             .map_err(|error| Error::Spine(format!("{}: {error}", blob_name(&spine.physical))))?;
         let assembly = Assembly::open(self, spine)?;
         let mut hashes = ColumnHashes::new(assembly.schema())?;
-        assembly.run("joining again", |batch| hashes.update(batch))?;
+        assembly.run("joining again", vec![Box::new(|batch| hashes.update(batch))])?;
         Ok(hashes.finish())
     }
 }

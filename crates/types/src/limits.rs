@@ -94,6 +94,12 @@ pub const TRAINING_WINDOW_ROWS: usize = 1_048_576;
 pub const TRAINING_WINDOW_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of the rows of a training set that are put together, hashed and written at once, or one row alone.
 pub const TRAINING_BATCH_BYTES: usize = 32 * 1024 * 1024;
+/// Threads that join one training set, beside those that hash and write it.
+pub const TRAINING_THREADS: usize = 4;
+/// Bytes of the keys and times of runs that one training set keeps from window to window and from view to view.
+pub const TRAINING_KEY_BYTES: usize = 256 * 1024 * 1024;
+/// Runs that one training set keeps open for that.
+pub const TRAINING_RUNS: usize = 1_024;
 /// Segments of one view in one shard above which they are compacted, and segments of one compaction.
 pub const SEGMENTS_BEFORE_COMPACTION: usize = 8;
 /// Rows of one compaction. A segment of more than half of them is compacted no more. Times and ordinals of all

@@ -17,7 +17,7 @@ use std::ops::Range;
 use lineate_types::{EntityKey, TimestampUs};
 
 pub use cut::{Candidate, Cut, Outcome};
-pub use spine::{Spine, SpinePart};
+pub use spine::{Spine, SpineKeys, SpinePart};
 
 use crate::run::{CommitTimes, KeyRef, RunKeys};
 

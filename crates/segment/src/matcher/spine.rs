@@ -7,6 +7,7 @@ use lineate_types::{EntityKey, TimestampUs};
 use crate::{
     Error, Result,
     run::{EncodedKeys, KeyRef, KeyTable, group::KeyGroups},
+    schema::EntityKeys,
 };
 
 /// Probes sorted by (bucket, key bytes, time), with their keys deduplicated. Probe `n` answers the given row
@@ -17,6 +18,32 @@ pub struct Spine {
     starts: Vec<u32>,
     times: Vec<i64>,
     rows: Vec<u32>,
+}
+
+/// The keys of the rows of a spine, encoded as they come. A row with a null key has none.
+#[derive(Debug, Default)]
+pub struct SpineKeys {
+    keys: EncodedKeys,
+    /// The row of each key.
+    rows: Vec<u32>,
+    /// Rows so far, with a key or without.
+    seen: usize,
+}
+
+impl SpineKeys {
+    /// Adds the next rows.
+    ///
+    /// # Errors
+    /// A key is too long, or there are more than `u32::MAX` rows.
+    pub fn push(&mut self, columns: &EntityKeys<'_>) -> Result<()> {
+        for row in 0..columns.rows() {
+            if self.keys.push_row(columns, row)? {
+                self.rows.push(row_number(self.seen)?);
+            }
+            self.seen += 1;
+        }
+        Ok(())
+    }
 }
 
 /// A contiguous part of a spine: whole keys.
@@ -32,23 +59,31 @@ impl Spine {
     /// # Errors
     /// The lengths differ, or there are more than `u32::MAX` rows or bytes of distinct keys.
     pub fn new(keys: &[Option<EntityKey>], times: &[TimestampUs]) -> Result<Self> {
-        if keys.len() != times.len() {
-            let (keys, times) = (keys.len(), times.len());
+        let mut present = SpineKeys { seen: keys.len(), ..SpineKeys::default() };
+        for (row, key) in keys.iter().enumerate() {
+            if let Some(key) = key {
+                present.keys.push(KeyRef::of(key));
+                present.rows.push(row_number(row)?);
+            }
+        }
+        Self::of(&present, times)
+    }
+
+    /// Sorts keys that are encoded already, with the times of their rows.
+    ///
+    /// # Errors
+    /// There are not as many times as rows, or more than `u32::MAX` rows or bytes of distinct keys.
+    pub fn of(keys: &SpineKeys, times: &[TimestampUs]) -> Result<Self> {
+        if keys.seen != times.len() {
+            let (keys, times) = (keys.seen, times.len());
             return Err(Error::Invalid(format!(
                 "a spine has {keys} keys and {times} times; expected as many"
             )));
         }
-        let (mut present, mut rows_with_key) = (EncodedKeys::default(), Vec::new());
-        for (row, key) in (0_u32..).zip(keys) {
-            if let Some(key) = key {
-                present.push(KeyRef::of(key));
-                rows_with_key.push(row);
-            }
-        }
-        let mut groups = KeyGroups::of(&present)?;
-        if rows_with_key.len() < keys.len() {
+        let mut groups = KeyGroups::of(&keys.keys)?;
+        if keys.rows.len() < keys.seen {
             for row in &mut groups.rows {
-                *row = rows_with_key.get(*row as usize).copied().unwrap_or(*row);
+                *row = keys.rows.get(*row as usize).copied().unwrap_or(*row);
             }
         }
         let time_of = |row: &u32| times.get(*row as usize).map_or(i64::MIN, |time| time.0);
@@ -123,4 +158,12 @@ impl<'a> SpinePart<'a> {
         let edge = |position: usize| self.spine.starts.get(position).map_or(0, |start| *start as usize);
         edge(self.keys.start)..edge(self.keys.end)
     }
+}
+
+fn row_number(row: usize) -> Result<u32> {
+    u32::try_from(row).map_err(|_| Error::TooMuch {
+        what: "rows of a run or spine",
+        actual: row as u64,
+        limit: u64::from(u32::MAX),
+    })
 }

@@ -31,15 +31,23 @@ impl EncodedKeys {
         let mut keys =
             Self { bytes: Vec::new(), ends: Vec::with_capacity(rows), buckets: Vec::with_capacity(rows) };
         for row in 0..rows {
-            let start = keys.bytes.len();
-            if !columns.encode_behind(row, &mut keys.bytes)? {
+            if !keys.push_row(&columns, row)? {
                 return Err(Error::Invalid(format!("row {} has a null key", row + 1)));
             }
-            let key = keys.bytes.get(start..).unwrap_or_default();
-            keys.buckets.push(Bucket::of_key(key));
-            keys.ends.push(keys.bytes.len());
         }
         Ok(keys)
+    }
+
+    /// Adds the key of a row of key columns; false, and nothing is added, if any part of it is null.
+    pub(crate) fn push_row(&mut self, columns: &EntityKeys<'_>, row: usize) -> Result<bool> {
+        let start = self.bytes.len();
+        if !columns.encode_behind(row, &mut self.bytes)? {
+            return Ok(false);
+        }
+        let key = self.bytes.get(start..).unwrap_or_default();
+        self.buckets.push(Bucket::of_key(key));
+        self.ends.push(self.bytes.len());
+        Ok(true)
     }
 
     /// Adds the key of the next row.
