@@ -13,6 +13,7 @@
 pub mod gate;
 pub mod layers;
 pub mod process;
+pub mod programs;
 pub mod python;
 pub mod skips;
 pub mod tidy;

@@ -1,9 +1,9 @@
 //! The virtual environment of the Python tests: `.venv`, made from `python/requirements.txt` and remade when that
 //! file changes. Its packages are pinned; where they are downloaded from is the machine's affair.
 
-use std::{env, fs, path::Path};
+use std::{fs, path::Path};
 
-use crate::{Error, process};
+use crate::{Error, process, programs};
 
 /// The pinned packages.
 const REQUIREMENTS: &str = "python/requirements.txt";
@@ -48,10 +48,8 @@ pub fn prepare(root: &Path) -> Result<(), Error> {
 /// # Errors
 /// When the program does not build or a test fails.
 pub fn test(root: &Path, arguments: &[String]) -> Result<process::Finished, Error> {
-    process::show(process::cargo(root).args(["build", "--locked", "--package", "lineate"]))?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |path| root.join(path));
     let mut pytest = interpreter(root);
-    pytest.env(PROGRAM, target.join("debug/lineate"));
+    pytest.env(PROGRAM, programs::build(root)?.join("lineate"));
     process::show(pytest.args(["-m", "pytest", "python", "-rs"]).args(arguments))
 }
 

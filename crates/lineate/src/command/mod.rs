@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use lineate_client::Client;
 use lineate_types::limits;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cli::{Cli, Global},
@@ -105,6 +106,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
         _ => {}
     }
     telemetry::quiet();
+    let interrupted = interrupted();
     let target = target(global)?;
     let session = match &mut command {
         Command::Apply(arguments) => {
@@ -119,10 +121,10 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
     };
     let outcome = match command {
         // It says what it wrote until then.
-        Command::Push(arguments) => push::run(arguments, session.client(), &mut output, interrupted()).await,
+        Command::Push(arguments) => push::run(arguments, session.client(), &mut output, interrupted).await,
         other => tokio::select! {
             outcome = perform(other, session.client(), &mut output) => outcome,
-            () = interrupted() => Ok(Outcome::Interrupted),
+            () = interrupted => Ok(Outcome::Interrupted),
         },
     };
     session.close().await?;
@@ -131,16 +133,19 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Error> {
 
 /// Waits for an interrupt from the terminal. The command is dropped then, which a node takes for a caller who went
 /// away, and a store in this process is closed in order; a second interrupt ends the process where it stands.
-async fn interrupted() {
-    // Without a handler the first interrupt ends the process, as it does any other.
-    if tokio::signal::ctrl_c().await.is_err() {
-        return std::future::pending().await;
-    }
-    tokio::spawn(async {
-        if tokio::signal::ctrl_c().await.is_ok() {
+///
+/// Listens from the call on, not only while it is waited for.
+fn interrupted() -> impl Future<Output = ()> {
+    let listening = signal(SignalKind::interrupt());
+    async move {
+        // Without a handler the first interrupt ends the process, as it does any other.
+        let Ok(mut interrupts) = listening else { return std::future::pending().await };
+        interrupts.recv().await;
+        tokio::spawn(async move {
+            interrupts.recv().await;
             std::process::exit(INTERRUPTED.into());
-        }
-    });
+        });
+    }
 }
 
 async fn perform(command: Command, client: &Client, output: &mut Output) -> Result<Outcome, Error> {

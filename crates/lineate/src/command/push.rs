@@ -1,6 +1,6 @@
 //! `lineate push`.
 
-use std::{cell::RefCell, collections::VecDeque, fmt, path::PathBuf, time::Instant};
+use std::{cell::RefCell, collections::VecDeque, fmt, path::PathBuf, pin::pin, time::Instant};
 
 use clap::Args;
 use futures::TryStreamExt;
@@ -47,15 +47,18 @@ pub(crate) async fn run(
     interrupted: impl Future<Output = ()>,
 ) -> Result<Outcome, Error> {
     let mut written = Written { view: arguments.view.clone(), ..Written::default() };
+    let mut interrupted = pin!(interrupted);
     let reader: Box<dyn AsyncRead + Send + Unpin> = match arguments.file.to_str() {
         Some("-") => Box::new(tokio::io::stdin()),
         name => {
             written.file = name.map(str::to_owned);
-            Box::new(File::open(&arguments.file).await.map_err(|source| Error::File {
-                action: "read",
-                path: arguments.file.clone(),
-                source,
-            })?)
+            // Opening a pipe waits for whoever writes to it.
+            let opened = tokio::select! {
+                opened = File::open(&arguments.file) => opened,
+                () = &mut interrupted => return Err(Error::Interrupted { written: Box::new(written) }),
+            };
+            let path = arguments.file.clone();
+            Box::new(opened.map_err(|source| Error::File { action: "read", path, source })?)
         }
     };
     let started = Instant::now();
@@ -79,7 +82,7 @@ pub(crate) async fn run(
     });
     let pushed = tokio::select! {
         pushed = pushing => Some(pushed),
-        () = interrupted => None,
+        () = &mut interrupted => None,
     };
     drop(bar);
     let Some(pushed) = pushed else { return Err(Error::Interrupted { written: Box::new(written) }) };
