@@ -35,8 +35,11 @@ pub enum Error {
         /// The bound.
         limit: usize,
     },
-    /// The disk of the log is full. Nothing happened; repeat when there is space.
-    #[error("the disk of the raft log is full; free space, no restart is needed")]
+    /// The disk of the log is full, or the process has no file descriptor left. Nothing happened; repeat when there is
+    /// space.
+    #[error(
+        "the raft log cannot be written, its disk is full or no file descriptor is left; free space, no restart is needed"
+    )]
     DiskFull,
     /// Another peer leads the group. Nothing happened; repeat there.
     #[error("{}", not_leader(*.group, *.leader))]

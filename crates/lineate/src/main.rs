@@ -31,6 +31,8 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Where it is refused, fewer segments and connections are open at once.
+    let _ = lineate_storage::raise_descriptor_limit();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(refusal) => return cli::refuse(&refusal),

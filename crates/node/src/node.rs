@@ -20,7 +20,7 @@ use lineate_storage::{
     kv::{OrderedKv, SledKv, SledOptions},
     log::{FileLog, LogOptions},
 };
-use lineate_types::{ErrorKind, GroupId, HasKind, Hash, Principal, ShardId, TimestampUs};
+use lineate_types::{ErrorKind, GroupId, HasKind, Hash, Principal, ShardId, TimestampUs, limits};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Span, field::Empty};
@@ -485,7 +485,10 @@ impl Inner {
             Driver::start(log.clone(), clock.clone(), groups, PEER, lineate_consensus::Options::default())?;
         Ok(Self {
             sealed_texts,
-            segments: Segments::new(blobs.clone()),
+            segments: Segments::new(
+                blobs.clone(),
+                limits::open_segments(lineate_storage::descriptor_limit()),
+            ),
             keeper: Keeper::new(blobs.clone(), {
                 let changed = changed.clone();
                 move || changed.notify_one()

@@ -5,9 +5,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use lineate_segment::segment::{Segment, SegmentInfo};
-use lineate_storage::blob::BlobStore;
-use lineate_types::{Hash, TimestampUs, limits};
+use lineate_segment::{
+    Error as SegmentError,
+    segment::{Segment, SegmentInfo},
+};
+use lineate_storage::{Error as StorageError, blob::BlobStore};
+use lineate_types::{Hash, TimestampUs};
 
 use crate::Result;
 
@@ -21,9 +24,9 @@ pub(crate) struct Segments {
 type FileKey = (Hash, Option<TimestampUs>);
 
 impl Segments {
-    /// Segments of a blob store.
-    pub(crate) fn new(blobs: Arc<dyn BlobStore>) -> Self {
-        Self { blobs, open: Mutex::new(LeastRecent::new(limits::OPEN_SEGMENTS)) }
+    /// Segments of a blob store, so many at most.
+    pub(crate) fn new(blobs: Arc<dyn BlobStore>, most: usize) -> Self {
+        Self { blobs, open: Mutex::new(LeastRecent::new(most)) }
     }
 
     /// The segment a manifest names, opened now or before.
@@ -36,8 +39,24 @@ impl Segments {
             return Ok(segment.clone());
         }
         // Opened without the lock: two callers may do it, and one of the two is kept.
-        let segment = Arc::new(Segment::open(self.blobs.as_ref(), info)?);
+        let segment = Arc::new(self.open_anew(info)?);
         Ok(self.lock().get_or_insert(key, segment).clone())
+    }
+
+    /// Opens a segment. Where no file descriptor is left, those of the segments go that were not used for longest.
+    fn open_anew(&self, info: &SegmentInfo) -> Result<Segment> {
+        loop {
+            let refused = match Segment::open(self.blobs.as_ref(), info) {
+                Err(error @ SegmentError::Storage(StorageError::Descriptors { .. })) => error,
+                opened => return Ok(opened?),
+            };
+            // They are closed here, without the lock, unless somebody reads them.
+            let closing = self.lock().take_older_half();
+            if closing.is_empty() {
+                return Err(refused.into());
+            }
+            tracing::debug!(segments = closing.len(), "segments are closed, no file descriptor was left");
+        }
     }
 
     /// Forgets a file that no manifest names any more.
@@ -90,6 +109,13 @@ impl<K: Copy + Ord, V> LeastRecent<K, V> {
         &self.entries.entry(key).or_insert((used, value)).1
     }
 
+    /// Takes those out that were not used for longest: half of all, and the last one.
+    fn take_older_half(&mut self) -> Vec<V> {
+        let older = self.entries.len().div_ceil(2);
+        let keys = (0..older).filter_map(|_| self.uses.pop_first());
+        keys.filter_map(|(_, key)| self.entries.remove(&key)).map(|(_, value)| value).collect()
+    }
+
     fn retain(&mut self, mut wanted: impl FnMut(&K) -> bool) {
         self.entries.retain(|key, _| wanted(key));
         self.uses.retain(|_, key| wanted(key));
@@ -104,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_most_recently_used_are_kept(most in 1_usize..5, steps in prop::collection::vec((0_u8..3, 0_u8..8), 0..60)) {
+        fn the_most_recently_used_are_kept(most in 1_usize..5, steps in prop::collection::vec((0_u8..4, 0_u8..8), 0..60)) {
             let mut cache = LeastRecent::new(most);
             // Oldest first.
             let mut expected: Vec<u8> = Vec::new();
@@ -123,6 +149,11 @@ mod tests {
                         expected.retain(|held| *held != key);
                         expected.push(key);
                         expected.drain(..expected.len().saturating_sub(most));
+                    }
+                    2 => {
+                        let taken = cache.take_older_half();
+                        let older: Vec<u8> = expected.drain(..expected.len().div_ceil(2)).collect();
+                        prop_assert_eq!(taken, older);
                     }
                     _ => {
                         cache.retain(|held| *held != key);

@@ -22,6 +22,21 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The process or the machine has no file descriptor left; nothing of the refused write remains, and the store
+    /// stays usable.
+    #[error(
+        "no file descriptor is left: could not {doing} {}; raise the limit of open files, or repeat when others are closed",
+        path.display()
+    )]
+    Descriptors {
+        /// What was tried, as a verb phrase.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
     /// A bound of the system would be passed.
     #[error("{what} has {actual} bytes; at most {limit} are allowed")]
     TooLarge {
@@ -124,7 +139,7 @@ pub enum Error {
 impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Full { .. } => ErrorKind::ResourceExhausted,
+            Self::Full { .. } | Self::Descriptors { .. } => ErrorKind::ResourceExhausted,
             Self::TooLarge { .. } | Self::Invalid { .. } | Self::Version { .. } => ErrorKind::Invalid,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::NotFound { .. } | Self::NoStore { .. } | Self::Forgotten { .. } | Self::Beyond { .. } => {
@@ -137,10 +152,19 @@ impl HasKind for Error {
 
 impl Error {
     /// The failure of an operating-system call, told apart by what the caller does about it: no space and
-    /// no quota become [`Error::Full`], all else [`Error::Io`].
+    /// no quota become [`Error::Full`], no file descriptor [`Error::Descriptors`], all else [`Error::Io`].
     pub fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
-        if is_full(&source) { Self::Full { doing, path, source } } else { Self::Io { doing, path, source } }
+        match &source {
+            full if is_full(full) => Self::Full { doing, path, source },
+            none_left if is_out_of_descriptors(none_left) => Self::Descriptors { doing, path, source },
+            _ => Self::Io { doing, path, source },
+        }
+    }
+
+    /// Whether what was refused can be had when others give space or descriptors back: nothing of it was done.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Descriptors { .. })
     }
 
     /// A rule of the port was broken.
@@ -159,15 +183,22 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether the process (`EMFILE`) or the whole machine (`ENFILE`) has as many files open as it may.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn no_space_and_no_quota_are_resource_exhausted_and_other_errors_are_not() {
+    fn no_space_no_quota_and_no_descriptor_are_resource_exhausted_and_other_errors_are_not() {
         for (errno, kind) in [
             (28, ErrorKind::ResourceExhausted),
             (122, ErrorKind::ResourceExhausted),
+            (23, ErrorKind::ResourceExhausted),
+            (24, ErrorKind::ResourceExhausted),
             (5, ErrorKind::Unavailable),
         ] {
             let error = Error::io("write", "x", io::Error::from_raw_os_error(errno));

@@ -13,6 +13,7 @@
 
 pub mod blob;
 mod data_dir;
+mod descriptors;
 pub mod disk;
 mod error;
 pub mod kv;
@@ -21,5 +22,6 @@ pub mod sealed;
 mod seed;
 
 pub use data_dir::{DataDir, DiskUsage, OpenMode, available_bytes};
+pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 pub use error::{Error, Result};
 pub use seed::Seed;

@@ -174,8 +174,13 @@ pub const DIFF_NODES: usize = 1_000_000;
 pub const UPLOADS: usize = 1_024;
 /// Files of one bulk load.
 pub const LOAD_FILES: usize = 4_096;
-/// Segments kept open.
+/// Segments kept open, where the process may have as many files open ([`open_segments`]).
 pub const OPEN_SEGMENTS: usize = 4_096;
+/// Segments kept open, however few files the process may have open.
+pub const OPEN_SEGMENTS_MIN: usize = 16;
+/// File descriptors for all that is neither a connection nor an open segment: logs, uploads, files being written, and
+/// segments that are read and were not kept.
+pub const RESERVED_DESCRIPTORS: u64 = 256;
 
 /// Connections of one server.
 pub const CONNECTIONS: usize = 4_096;
@@ -197,3 +202,43 @@ pub const UPLOAD_US: i64 = 3_600_000_000;
 pub const FROZEN_RUNS: usize = 8;
 /// Bytes of the disk that no new data may take: what was taken is finished with them.
 pub const RESERVED_DISK_BYTES: u64 = 32 * 1024 * 1024;
+
+/// File descriptors of one open segment: its rows and its key index.
+const DESCRIPTORS_PER_SEGMENT: u64 = 2;
+
+/// Connections of one server whose process may have so many file descriptors: a quarter of them at most.
+pub const fn connections(descriptors: u64) -> usize {
+    at_most(descriptors / 4, CONNECTIONS as u64) as usize
+}
+
+/// Segments kept open by a process that may have so many file descriptors: what connections and
+/// [`RESERVED_DESCRIPTORS`], which take a quarter each at most, leave.
+pub const fn open_segments(descriptors: u64) -> usize {
+    let reserved = at_most(descriptors / 4, RESERVED_DESCRIPTORS);
+    let left = (descriptors - connections(descriptors) as u64 - reserved) / DESCRIPTORS_PER_SEGMENT;
+    let most = at_most(left, OPEN_SEGMENTS as u64) as usize;
+    if most < OPEN_SEGMENTS_MIN { OPEN_SEGMENTS_MIN } else { most }
+}
+
+const fn at_most(number: u64, most: u64) -> u64 {
+    if number < most { number } else { most }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_and_open_segments_leave_descriptors_for_the_rest() {
+        for (descriptors, expected) in [
+            (0, (0, OPEN_SEGMENTS_MIN)),
+            (256, (64, 64)),
+            (1_024, (256, 256)),
+            (4_096, (1_024, 1_408)),
+            (20_000, (CONNECTIONS, OPEN_SEGMENTS)),
+            (u64::MAX, (CONNECTIONS, OPEN_SEGMENTS)),
+        ] {
+            assert_eq!((connections(descriptors), open_segments(descriptors)), expected, "{descriptors}");
+        }
+    }
+}

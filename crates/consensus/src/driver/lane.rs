@@ -397,7 +397,7 @@ impl Lane {
         }
         for waiter in self.proposed.values_mut().filter(|waiter| late(waiter.since)) {
             let why =
-                if turn.disk_full { "the disk of the raft log is full" } else { "no quorum confirmed it" };
+                if turn.disk_full { "the raft log cannot be written" } else { "no quorum confirmed it" };
             waiter.reply.dismiss(Error::OutcomeUnknown { group, why });
         }
         let lost = |reply: Responder<_>| reply.refuse(Error::NoQuorum { group });

@@ -1,20 +1,17 @@
 //! The log writer: one thread, one sync at a time, for all groups of the node.
 //!
-//! A full disk is waited out: the same batch is tried again, since the Raft core counts on it, and nothing
+//! A full disk, or no file descriptor for the next file of the log, is waited out: the same batch is tried again, since the Raft core counts on it, and nothing
 //! else is accepted meanwhile. Any other failure ends the node.
 
 use std::{sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
-use lineate_storage::{
-    Error as StorageError,
-    log::{LogBatch, RaftLog},
-};
+use lineate_storage::log::{LogBatch, RaftLog};
 
 use super::{event::Event, health::Health};
 use crate::Result;
 
-/// The pauses between two tries on a full disk: from the first, doubling, to the last.
+/// The pauses between two tries while nothing can be written: from the first, doubling, to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// The log writer.
@@ -38,21 +35,21 @@ impl Writer {
         Ok(())
     }
 
-    /// False if the node stopped before there was space.
+    /// False if the node stopped before it could be written.
     fn write(&self, batch: &LogBatch) -> Result<bool> {
         let (mut pause, last) = PAUSES;
         loop {
             match self.log.append(batch) {
                 Ok(()) => {
                     if self.health.disk_full() {
-                        tracing::info!("the disk of the raft log has space again");
+                        tracing::info!("the raft log can be written again");
                         self.health.set_disk_full(false);
                     }
                     return Ok(true);
                 }
-                Err(error @ StorageError::Full { .. }) => {
+                Err(error) if error.passes() => {
                     if !self.health.disk_full() {
-                        tracing::error!(%error, "the disk of the raft log is full");
+                        tracing::error!(%error, "the raft log cannot be written for now, its disk is full or no file descriptor is left");
                         self.health.set_disk_full(true);
                     }
                 }

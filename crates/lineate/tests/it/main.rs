@@ -3,6 +3,7 @@
 #![allow(clippy::panic, reason = "a helper that fails its test says why")]
 
 mod dataset;
+mod descriptors;
 mod erase;
 mod errors;
 mod help;

@@ -135,8 +135,21 @@ impl Serving {
 
     /// Serves with these options.
     pub(crate) fn start_with(directory: &Path, options: &[&str]) -> Self {
-        let arguments = [&["serve", "--format", "json"], options].concat();
-        let mut child = command(directory, &arguments)
+        Self::run(command(directory, &[&["serve", "--format", "json"], options].concat()))
+    }
+
+    /// Serves with these options in a process that may have so many files open, and can get no more.
+    pub(crate) fn start_limited(directory: &Path, options: &[&str], descriptors: u32) -> Self {
+        let serve = command(directory, &[&["serve", "--format", "json"], options].concat());
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]);
+        shell.arg(serve.get_program()).args(serve.get_args()).current_dir(directory);
+        shell.env_remove("LINEATE_ADDR").env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+        Self::run(shell)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -11,11 +11,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskDirectory, DiskFile};
 use crate::Seed;
 
 /// Bytes that a crash keeps or loses together.
 const SECTOR: u64 = 512;
+/// What an operating system says that has no file descriptor left for the process.
+const EMFILE: i32 = 24;
 
 /// What happens to one operation that writes, allocates, syncs, renames or removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,7 @@ struct State {
     /// Bumped by a crash: files opened before it are dead.
     epoch: u64,
     capacity_bytes: Option<u64>,
+    out_of_descriptors: bool,
     faults: VecDeque<DiskFault>,
     operations: u64,
 }
@@ -76,6 +79,13 @@ struct MemFile {
     epoch: u64,
 }
 
+#[derive(Debug)]
+struct MemDirectory {
+    disk: MemDisk,
+    path: PathBuf,
+    epoch: u64,
+}
+
 impl MemDisk {
     /// An empty, healthy disk without a bound.
     pub fn new() -> Self {
@@ -90,6 +100,11 @@ impl MemDisk {
     /// Bounds the sum of the lengths of all files; none lifts the bound.
     pub fn set_capacity(&self, capacity_bytes: Option<u64>) {
         self.lock().capacity_bytes = capacity_bytes;
+    }
+
+    /// Takes the last file descriptor, so that nothing can be opened or created, or gives some back.
+    pub fn set_out_of_descriptors(&self, out: bool) {
+        self.lock().out_of_descriptors = out;
     }
 
     /// Operations that take a fault, so far.
@@ -157,6 +172,10 @@ impl State {
             Some(DiskFault::Full | DiskFault::FullAtOnce) => Err(io::ErrorKind::StorageFull.into()),
             Some(DiskFault::Fails) => Err(io::Error::other("the device failed")),
         }
+    }
+
+    fn take_descriptor(&self) -> io::Result<()> {
+        if self.out_of_descriptors { Err(io::Error::from_raw_os_error(EMFILE)) } else { Ok(()) }
     }
 
     /// Checks that `node` may become `length` bytes long.
@@ -265,6 +284,7 @@ impl NameChange {
 impl Disk for MemDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.lock();
+        state.take_descriptor()?;
         state.check_directory(path)?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -278,6 +298,7 @@ impl Disk for MemDisk {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.lock();
+        state.take_descriptor()?;
         let node = state.names.get(path).copied().ok_or(io::ErrorKind::NotFound)?;
         Ok(self.file(node, state.epoch))
     }
@@ -319,11 +340,21 @@ impl Disk for MemDisk {
         Ok(())
     }
 
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.lock();
+    fn open_directory(&self, path: &Path) -> io::Result<Arc<dyn DiskDirectory>> {
+        let state = self.lock();
+        state.take_descriptor()?;
+        Ok(Arc::new(MemDirectory { disk: self.clone(), path: path.to_owned(), epoch: state.epoch }))
+    }
+}
+
+impl DiskDirectory for MemDirectory {
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        check_epoch(&state, self.epoch)?;
         state.take_fault()?;
-        let (settled, unsettled): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.unsynced_names).into_iter().partition(|change| change.is_in(path));
+        let (settled, unsettled): (Vec<_>, Vec<_>) = std::mem::take(&mut state.unsynced_names)
+            .into_iter()
+            .partition(|change| change.is_in(&self.path));
         state.unsynced_names = unsettled;
         for change in settled {
             change.apply(&mut state.durable_names);
@@ -335,10 +366,15 @@ impl Disk for MemDisk {
 impl MemFile {
     fn with<T>(&self, act: impl FnOnce(&mut State, u64) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.disk.lock();
-        if state.epoch != self.epoch {
-            return Err(io::Error::other("the power was cut since this file was opened"));
-        }
+        check_epoch(&state, self.epoch)?;
         act(&mut state, self.node)
+    }
+}
+
+fn check_epoch(state: &State, epoch: u64) -> io::Result<()> {
+    match state.epoch == epoch {
+        true => Ok(()),
+        false => Err(io::Error::other("the power was cut since this file was opened")),
     }
 }
 

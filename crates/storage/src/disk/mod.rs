@@ -57,11 +57,28 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// As the operating system says.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
 
+    /// Opens a directory, to sync it later without needing a descriptor then.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn open_directory(&self, path: &Path) -> io::Result<Arc<dyn DiskDirectory>>;
+
     /// Makes the names in a directory durable.
     ///
     /// # Errors
     /// As the operating system says. What is durable is unknown then.
-    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.open_directory(path)?.sync()
+    }
+}
+
+/// An open directory.
+pub trait DiskDirectory: Send + Sync + fmt::Debug {
+    /// Makes the names in it durable.
+    ///
+    /// # Errors
+    /// As the operating system says. What is durable is unknown then.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// An open file.

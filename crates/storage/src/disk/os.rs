@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskDirectory, DiskFile};
 
 /// Bytes of zeros written at a time where the file system cannot reserve space.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
@@ -19,6 +19,9 @@ pub struct OsDisk;
 
 #[derive(Debug)]
 struct OsFile(File);
+
+#[derive(Debug)]
+struct OsDirectory(File);
 
 impl Disk for OsDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -59,8 +62,14 @@ impl Disk for OsDisk {
         fs::create_dir_all(path)
     }
 
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+    fn open_directory(&self, path: &Path) -> io::Result<Arc<dyn DiskDirectory>> {
+        Ok(Arc::new(OsDirectory(File::open(path)?)))
+    }
+}
+
+impl DiskDirectory for OsDirectory {
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
     }
 }
 

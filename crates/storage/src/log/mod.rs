@@ -98,8 +98,8 @@ pub trait RaftLog: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) and [`Error::TooLarge`](crate::Error::TooLarge): a rule of
-    /// the module is broken, nothing happened. [`Error::Full`](crate::Error::Full): nothing happened, the same
-    /// batch may be appended again when there is space. Anything else: whether the batch survives is unknown,
+    /// the module is broken, nothing happened. An error that passes ([`Error::passes`](crate::Error::passes)):
+    /// nothing happened, the same batch may be appended again when there is space, or a file descriptor. Anything else: whether the batch survives is unknown,
     /// and every later call fails; end the process and reopen.
     fn append(&self, batch: &LogBatch) -> Result<()>;
 

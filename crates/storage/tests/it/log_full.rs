@@ -101,3 +101,33 @@ fn a_disk_full_from_the_start_says_so() {
     disk.set_capacity(None);
     open(&disk);
 }
+
+#[test]
+fn a_log_without_a_descriptor_for_its_next_file_goes_on_when_there_is_one() {
+    for seed in 0..20 {
+        let disk = MemDisk::new();
+        let log = open(&disk);
+        disk.set_out_of_descriptors(true);
+        let refused_at = (1..100).find(|index| match log.append(&batch(*index)) {
+            Ok(()) => false,
+            Err(error) => {
+                assert!(matches!(error, Error::Descriptors { .. }), "{error}");
+                true
+            }
+        });
+        let refused_at = refused_at.expect("the first file is full");
+        assert!(refused_at > 5, "the first file takes appends: {refused_at}");
+        assert!(log.append(&batch(refused_at)).expect_err("as long as none is left").passes());
+        // What fits into the first file is taken, and stays.
+        let short = LogBatch::of(part(GROUP, vec![entry(refused_at, 1, "z")]));
+        let took_short = log.append(&short).is_ok();
+        let model = Model::of(&log);
+        disk.crash(&mut Seed::new(seed));
+        disk.set_out_of_descriptors(false);
+        let log = open(&disk);
+        assert_eq!(Model::of(&log), model, "seed {seed}");
+        for index in refused_at + u64::from(took_short)..50 {
+            log.append(&batch(index)).expect("appends");
+        }
+    }
+}

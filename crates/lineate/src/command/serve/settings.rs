@@ -115,7 +115,8 @@ fn bounded(file: &file::Bounds) -> Result<Bounds, Error> {
             .ok_or_else(|| Error::Usage(format!("bounds.{name} must be more than nothing, such as 30s"))),
     };
     Ok(Bounds {
-        connections,
+        // Files of the store need descriptors too.
+        connections: connections.min(limits::connections(lineate_storage::descriptor_limit())),
         idle_timeout: waits("idle_timeout", file.idle_timeout, default.idle_timeout)?,
         send_timeout: waits("send_timeout", file.send_timeout, default.send_timeout)?,
         drain_timeout: waits("drain_timeout", file.drain_timeout, default.drain_timeout)?,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    disk::{Disk, DiskFile},
+    disk::{Disk, DiskDirectory, DiskFile},
     log::LogEntry,
 };
 
@@ -45,10 +45,12 @@ pub(super) fn sync_failed(path: &Path, source: &io::Error) -> Error {
 }
 
 impl LogFile {
-    /// Creates a file with its header and its first unit: wholly and durably, or not at all.
+    /// Creates a file with its header and its first unit: wholly and durably, or not at all. `opened` is the
+    /// directory: between giving the file its name and syncing that, nothing may be missing.
     pub(super) fn create(
         disk: &dyn Disk,
         directory: &Path,
+        opened: &dyn DiskDirectory,
         header: &FileHeader,
         head: &[u8],
     ) -> Result<Self> {
@@ -61,7 +63,7 @@ impl LogFile {
         })?;
         file.sync().map_err(|source| sync_failed(&unfinished, &source))?;
         disk.rename(&unfinished, &path).map_err(|source| Error::io("rename", &unfinished, source))?;
-        disk.sync_directory(directory).map_err(|source| sync_failed(directory, &source))?;
+        opened.sync().map_err(|source| sync_failed(directory, &source))?;
         Ok(Self { sequence: header.sequence, file_bytes: header.file_bytes, path, file })
     }
 

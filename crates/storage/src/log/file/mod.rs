@@ -6,7 +6,8 @@
 //! - a file begins with the state of all groups, so a file is removed as soon as its entries are dead, and the
 //!   few that are not are moved to the newest file first;
 //! - recovery reads every byte; it clears a torn append at the very end of the last file and refuses all else;
-//! - a failed sync poisons the log for ever; a full disk refuses one append and leaves the log usable;
+//! - a failed sync poisons the log for ever; a full disk, or no file descriptor for the next file, refuses one append
+//!   and leaves the log usable;
 //! - files are as long as their header says, always, so a file cut short shows.
 //!
 //! The bytes are in `docs/formats/raft-log.md`. Deliberately absent: repair, and any second chance after a
@@ -38,7 +39,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    disk::{Disk, OsDisk},
+    disk::{Disk, DiskDirectory, OsDisk},
 };
 
 pub use recovery::{RecoveryReport, TornTail};
@@ -59,6 +60,8 @@ pub struct LogOptions {
 pub struct FileLog {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
+    /// The directory, kept open: syncing it must not fail for want of a descriptor.
+    opened: Arc<dyn DiskDirectory>,
     options: LogOptions,
     /// Held during a whole append; readers never take it.
     writer: Mutex<Writer>,
@@ -103,11 +106,14 @@ impl FileLog {
         directory: &Path,
         options: LogOptions,
     ) -> Result<(Self, RecoveryReport)> {
-        let found = recover(disk.as_ref(), directory, &options)?;
+        disk.create_directory(directory).map_err(|source| Error::io("make", directory, source))?;
+        let opened = disk.open_directory(directory).map_err(|source| Error::io("open", directory, source))?;
+        let found = recover(disk.as_ref(), directory, opened.as_ref(), &options)?;
         let shared = Shared::new(found.groups, found.files, options.cache_bytes);
         let log = Self {
             disk,
             directory: directory.to_owned(),
+            opened,
             options,
             writer: Mutex::new(found.writer),
             shared: RwLock::new(shared),
@@ -128,9 +134,9 @@ impl FileLog {
         }
     }
 
-    /// Ends the log unless the disk was merely full.
-    fn poison_unless_full(&self, error: Error) -> Error {
-        if !matches!(error, Error::Full { .. }) {
+    /// Ends the log unless there was merely no space or no descriptor.
+    fn poison_unless_it_passes(&self, error: Error) -> Error {
+        if !error.passes() {
             // A log that is poisoned already keeps its first reason.
             let _ = self.poison.set(error.to_string());
         }
@@ -155,7 +161,7 @@ impl RaftLog for FileLog {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_alive()?;
         let cuts = check(&self.read_shared().groups, batch)?;
-        self.write_batch(&mut writer, batch, &cuts).map_err(|error| self.poison_unless_full(error))
+        self.write_batch(&mut writer, batch, &cuts).map_err(|error| self.poison_unless_it_passes(error))
     }
 
     fn groups(&self) -> Vec<GroupId> {

@@ -11,7 +11,11 @@ use super::{
     tail::{Tail, judge},
     writer::Writer,
 };
-use crate::{Error, Result, disk::Disk, log::group::Groups};
+use crate::{
+    Error, Result,
+    disk::{Disk, DiskDirectory},
+    log::group::Groups,
+};
 
 /// What opening a log found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,8 +51,12 @@ pub(super) struct Recovered {
 }
 
 /// Opens the log in a directory, or makes one where there is none.
-pub(super) fn recover(disk: &dyn Disk, directory: &Path, options: &LogOptions) -> Result<Recovered> {
-    disk.create_directory(directory).map_err(|source| Error::io("make", directory, source))?;
+pub(super) fn recover(
+    disk: &dyn Disk,
+    directory: &Path,
+    opened: &dyn DiskDirectory,
+    options: &LogOptions,
+) -> Result<Recovered> {
     remove_unfinished(disk, directory)?;
     let sequences = list(disk, directory)?;
     let mut scan = Scan::default();
@@ -58,11 +66,11 @@ pub(super) fn recover(disk: &dyn Disk, directory: &Path, options: &LogOptions) -
     }
     let Scan { replay, files, end, mut report } = scan;
     report.files = files.len();
-    let Some(end) = end else { return create(disk, directory, options) };
+    let Some(end) = end else { return create(disk, directory, opened, options) };
     let last = files.values().next_back().ok_or_else(|| Error::invalid("a scan ended in no file"))?;
     settle(last, &end)?;
     // The last file may have been renamed by a process that did not live to sync the directory.
-    disk.sync_directory(directory).map_err(|source| sync_failed(directory, &source))?;
+    opened.sync().map_err(|source| sync_failed(directory, &source))?;
     let groups = replay.finish().map_err(|found| Error::corrupt("the raft log", found))?;
     report.entries = groups.values().map(|group| group.slots.len() as u64).sum();
     report.torn = (end.torn_bytes > 0).then(|| TornTail {
@@ -91,7 +99,12 @@ fn list(disk: &dyn Disk, directory: &Path) -> Result<Vec<u64>> {
 }
 
 /// Makes the first file of a log.
-fn create(disk: &dyn Disk, directory: &Path, options: &LogOptions) -> Result<Recovered> {
+fn create(
+    disk: &dyn Disk,
+    directory: &Path,
+    opened: &dyn DiskDirectory,
+    options: &LogOptions,
+) -> Result<Recovered> {
     let header = FileHeader {
         store_id: options.store_id,
         sequence: 1,
@@ -102,7 +115,7 @@ fn create(disk: &dyn Disk, directory: &Path, options: &LogOptions) -> Result<Rec
     };
     let unit = Place { sequence: 1, offset: SECTOR };
     let head = FrameBuilder::new(unit, 0, Vec::new()).finish(FrameKind::Head, 1, &header.chain());
-    let file = LogFile::create(disk, directory, &header, &head.bytes)?;
+    let file = LogFile::create(disk, directory, opened, &header, &head.bytes)?;
     let writer = Writer::new(unit.after(head.bytes.len() as u64), 1, head.chain);
     let files = BTreeMap::from([(1, file)]);
     Ok(Recovered { groups: Groups::new(), files, writer, report: RecoveryReport::default() })

@@ -84,7 +84,7 @@ impl Writer {
 }
 
 impl FileLog {
-    /// Appends a batch that keeps the rules. An error other than [`Error::Full`] must end the log.
+    /// Appends a batch that keeps the rules. An error that does not pass ([`Error::passes`]) must end the log.
     pub(super) fn write_batch(
         &self,
         writer: &mut Writer,
@@ -166,7 +166,8 @@ impl FileLog {
         let least_bytes = 2 * SECTOR + head_bytes + moves_bytes + needed_bytes;
         header.file_bytes = self.options.file_bytes.max(least_bytes).next_multiple_of(SECTOR);
         let head = self.head(unit, writer.number).finish(FrameKind::Head, number, &header.chain());
-        let file = LogFile::create(self.disk.as_ref(), &self.directory, &header, &head.bytes)?;
+        let file =
+            LogFile::create(self.disk.as_ref(), &self.directory, self.opened.as_ref(), &header, &head.bytes)?;
         let full = self.file(writer.unit.sequence)?;
         let note_place = writer.unit.after(MARK as u64);
         *writer = Writer::new(unit.after(head.bytes.len() as u64), number, head.chain);
@@ -228,7 +229,7 @@ impl FileLog {
             let dead = self.read_shared().dead_file(writer.unit.sequence);
             let Some(file) = dead else { return Ok(()) };
             self.disk.remove(&file.path).map_err(|source| Error::io("remove", &file.path, source))?;
-            let synced = self.disk.sync_directory(&self.directory);
+            let synced = self.opened.sync();
             synced.map_err(|source| sync_failed(&self.directory, &source))?;
             self.write_shared().remove_file(file.sequence);
         }
