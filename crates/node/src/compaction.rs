@@ -7,15 +7,19 @@
 //!
 //! Two segments that are not full always fit one compaction; so there are at most [`CompactionBounds::segments`] that
 //! are not full, and full ones hold about half of a bound or more. Full ones are left alone for ever.
+//!
+//! The output is new data to the disk: what is kept free of it stays free (ADR 0009).
 
 use std::{ops::Range, sync::Arc};
 
 use lineate_segment::{
     merge::merge_runs,
     run::RowSource,
+    schema::ViewSchema,
     segment::{Segment, SegmentInfo},
 };
 use lineate_state::shard::{Compact, ShardCommand};
+use lineate_storage::blob::{Lease, Pin};
 use lineate_types::{ErrorKind, HasKind, HistoryId, ShardId, limits};
 use tracing::Instrument;
 
@@ -117,8 +121,43 @@ impl CompactionSize {
     }
 }
 
+/// Segments to be merged, and what that takes.
+pub(crate) struct Inputs {
+    shard: ShardId,
+    history: HistoryId,
+    numbers: Vec<u64>,
+    infos: Vec<SegmentInfo>,
+    /// Of the newest version of the view.
+    schema: ViewSchema,
+    /// What was found in the manifest can be opened while this is held.
+    pin: Pin,
+}
+
+/// What became of a compaction that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// The segments are one.
+    Done,
+    /// The manifest moved on meanwhile.
+    Overtaken,
+    /// The disk has no room for another copy of the segments beside what is kept free. Nothing was read.
+    NoRoom,
+}
+
+impl Inputs {
+    /// The numbers of the segments in the manifest.
+    pub(crate) fn numbers(&self) -> &[u64] {
+        &self.numbers
+    }
+
+    fn size(&self) -> CompactionSize {
+        self.infos.iter().fold(CompactionSize::default(), |sum, info| sum.plus(CompactionSize::of(info)))
+    }
+}
+
 impl Node {
-    /// Merges some segments of one history in one shard if it has too many; says whether it did.
+    /// Merges some segments of one history in one shard if it has too many, and there is room for them on the disk
+    /// beside what is kept free; says whether it did.
     ///
     /// # Errors
     /// A segment is damaged, or the disk is full.
@@ -128,21 +167,50 @@ impl Node {
         history: HistoryId,
         bounds: &CompactionBounds,
     ) -> Result<bool> {
-        // What is found in the manifest can be opened while this is held.
+        let _one_at_a_time = self.compacting().lock().await;
+        let Some(inputs) = self.choose_inputs(shard, history, bounds) else { return Ok(false) };
+        Ok(self.compact_inputs(inputs).await? == Attempt::Done)
+    }
+
+    /// What to merge next of a history in a shard, if it has too many segments.
+    pub(crate) fn choose_inputs(
+        &self,
+        shard: ShardId,
+        history: HistoryId,
+        bounds: &CompactionBounds,
+    ) -> Option<Inputs> {
         let pin = self.keeper().pin();
-        let (segments, schema) = {
-            let machine = self.shard(shard).read();
-            let Some(rows) = machine.history(history) else { return Ok(false) };
-            let newest = machine.newest_view(history).map(|(_, schema)| schema.as_ref().clone());
-            let sealed = rows.sealed.iter().map(|(number, sealed)| (*number, sealed.segment.clone()));
-            (bounds.choose(sealed.collect()), newest)
-        };
-        let Some(schema) = schema.filter(|_| !segments.is_empty()) else { return Ok(false) };
-        let (inputs, infos): (Vec<u64>, Vec<SegmentInfo>) = segments.into_iter().unzip();
-        let rows: i64 = infos.iter().map(|segment| segment.rows.cast_signed()).sum();
-        let span = tracing::info_span!("compact", %shard, %history, segments = inputs.len() as i64, rows);
+        let machine = self.shard(shard).read();
+        let sealed = &machine.history(history)?.sealed;
+        let sealed = sealed.iter().map(|(number, sealed)| (*number, sealed.segment.clone()));
+        let segments = bounds.choose(sealed.collect());
+        if segments.is_empty() {
+            return None;
+        }
+        let (_, schema) = machine.newest_view(history)?;
+        let (numbers, infos) = segments.into_iter().unzip();
+        Some(Inputs { shard, history, numbers, infos, schema: schema.as_ref().clone(), pin })
+    }
+
+    /// Merges segments, and replaces them in the manifest. To be called while [`Self::compacting`] is held.
+    ///
+    /// # Errors
+    /// A segment is damaged, or the disk is full.
+    pub(crate) async fn compact_inputs(&self, inputs: Inputs) -> Result<Attempt> {
+        let size = inputs.size();
+        let Inputs { shard, history, numbers, infos, schema, pin } = inputs;
+        // The output takes about as much.
+        match self.check_space_for(size.bytes.saturating_add(size.key_bytes)) {
+            Err(refusal) if refusal.kind() == ErrorKind::ResourceExhausted => {
+                tracing::debug!(%shard, %history, %refusal, "no room to compact");
+                return Ok(Attempt::NoRoom);
+            }
+            checked => checked?,
+        }
+        let (segments, rows) = (numbers.len() as i64, size.rows.cast_signed());
+        let span = tracing::info_span!("compact", %shard, %history, segments, rows);
         let lease = self.lease_blobs();
-        let (node, blobs, opening) = (self.clone(), lease.clone(), infos.clone());
+        let (node, blobs, opening) = (self.clone(), self.new_blobs(&lease), infos.clone());
         let merging = tokio::task::spawn_blocking(move || -> Result<SegmentInfo> {
             let opened = opening.iter().map(|info| node.segments().open(info));
             let opened = opened.collect::<Result<Vec<Arc<Segment>>>>()?;
@@ -151,21 +219,37 @@ impl Node {
             Ok(merge_runs(&blobs, history, schema, &runs)?)
         });
         let output = merging.instrument(span.clone()).await??;
+        let committing = self.commit_compaction(shard, history, numbers, &lease, output);
+        if !committing.instrument(span).await? {
+            return Ok(Attempt::Overtaken);
+        }
+        self.keeper().suspect(infos.iter().flat_map(|info| [info.segment, info.key_index]));
+        self.remove_blobs().await?;
+        Ok(Attempt::Done)
+    }
+
+    /// Replaces segments by what they were merged to; false if the manifest moved on meanwhile.
+    ///
+    /// # Errors
+    /// The command is refused although all inputs are in the manifest: there is something wrong with the output. Or it
+    /// could not be replicated.
+    async fn commit_compaction(
+        &self,
+        shard: ShardId,
+        history: HistoryId,
+        inputs: Vec<u64>,
+        lease: &Lease,
+        output: SegmentInfo,
+    ) -> Result<bool> {
         let compact = ShardCommand::Compact(Compact { history, inputs: inputs.clone(), output });
-        let principal = system();
-        let compacting = self.propose_shard(&principal, shard, compact).instrument(span);
-        match self.name_blobs(&lease, compacting).await {
-            // The manifest moved on meanwhile; where it did not, there is something wrong with the output.
+        match self.name_blobs(lease, self.propose_shard(&system(), shard, compact)).await {
             Err(error)
                 if error.kind() == ErrorKind::Conflict && !self.are_sealed(shard, history, &inputs) =>
             {
-                return Ok(false);
+                Ok(false)
             }
-            other => other?,
-        };
-        self.keeper().suspect(infos.iter().flat_map(|info| [info.segment, info.key_index]));
-        self.remove_blobs().await?;
-        Ok(true)
+            other => other.map(|_| true),
+        }
     }
 
     fn are_sealed(&self, shard: ShardId, history: HistoryId, numbers: &[u64]) -> bool {
@@ -183,6 +267,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::small_store::{SHARD, open, push};
 
     const BOUNDS: CompactionBounds = CompactionBounds {
         segments: 4,
@@ -269,5 +354,29 @@ mod tests {
         let (left, _) = run(&[huge, small, huge, small, small, small, small, small], &BOUNDS);
         assert_eq!(left.iter().filter(|(_, info)| info.rows == u64::MAX).count(), 2);
         assert!(left.len() <= 2 + BOUNDS.segments);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_compaction_that_is_refused_while_its_inputs_are_there_is_an_error_and_one_of_others_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path().to_owned()).await;
+        let mut history = HistoryId(0);
+        for _ in 0..2 {
+            history = push(&node).await;
+            node.seal(&system(), &[history], node.now()).await.expect("seals");
+        }
+        let inputs = node.choose_inputs(SHARD, history, &CompactionBounds::down_to(1)).expect("two segments");
+        let (numbers, one) = (inputs.numbers.clone(), inputs.infos.first().expect("two").clone());
+        let commit = async |output: SegmentInfo| {
+            let lease = node.lease_blobs();
+            node.commit_compaction(SHARD, history, numbers.clone(), &lease, output).await
+        };
+        let refused = commit(one.clone()).await.expect_err("it lacks the row of the other");
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        assert!(node.are_sealed(SHARD, history, &numbers), "nothing was lost");
+        assert_eq!(node.compact_inputs(inputs).await.expect("merges"), Attempt::Done);
+        assert!(!node.are_sealed(SHARD, history, &numbers));
+        assert!(!commit(one).await.expect("they are merged already"));
+        node.shutdown().await.expect("stops");
     }
 }

@@ -17,6 +17,7 @@ pub mod api;
 mod blob_removal;
 mod checkpoint;
 mod clock;
+mod compacting;
 mod compaction;
 mod definitions;
 mod disk_reserve;
@@ -38,6 +39,8 @@ mod segment_pool;
 mod segments;
 mod service_plan;
 mod shard_writer;
+#[cfg(test)]
+mod small_store;
 mod snapshot;
 mod storing;
 mod unsealed;

@@ -1,5 +1,5 @@
-//! Work beside the log: sealing full runs, recording them, compacting, ending loads that were cut off, cutting logs,
-//! and removing blobs that nothing names.
+//! Work beside the log: sealing full runs, recording them, ending loads that were cut off, cutting logs, and removing
+//! blobs that nothing names. Compaction is another task ([`crate::compacting`]), which this one wakes.
 //!
 //! Everything here can be cut off anywhere and done again: commands are conditional on what they found.
 
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 
-use crate::{CompactionBounds, Error, Node, Result};
+use crate::{Error, Node, Result};
 
 /// Who the background work is done for.
 pub(crate) fn system() -> Principal {
@@ -33,6 +33,7 @@ const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// Works until the node stops.
 pub(crate) async fn run(node: Node, stop: CancellationToken) {
     let mut forgotten = Instant::now();
+    let mut manifests = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -41,7 +42,7 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
             // Reads and closes make the log grow, and nobody is told.
             () = tokio::time::sleep(LOG_PAUSE) => {}
         }
-        while let Err(error) = node.work_once(&stop).await {
+        while let Err(error) = node.work_once(&mut manifests, &stop).await {
             tracing::warn!(%error, "background work failed and is tried again");
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -57,17 +58,40 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
     }
 }
 
+/// What there is to do, found by looking at every shard once.
+#[derive(Debug, Default)]
+struct Survey {
+    /// Bytes of memory of each open run.
+    open: Vec<(usize, ShardId, HistoryId)>,
+    /// Bytes of memory of all runs that are open or frozen.
+    bytes: usize,
+    frozen: Vec<(ShardId, RunKey)>,
+    /// Shards that sealed runs which are not recorded.
+    unrecorded: Vec<ShardId>,
+    /// Grows whenever a manifest changes: the sum of their last numbers.
+    manifests: u64,
+}
+
 impl Node {
-    /// Does what there is to do. What fails keeps nothing else from being done; the first error is given.
-    async fn work_once(&self, stop: &CancellationToken) -> Result<()> {
-        let mut outcome = self.bound_open_runs(limits::OPEN_RUNS_BYTES).await;
-        for shard in self.shard_ids() {
+    /// Does what there is to do. What fails keeps nothing else from being done; the first error is given. Wakes
+    /// the task that compacts where the manifests are not those of last time.
+    async fn work_once(&self, manifests: &mut Option<u64>, stop: &CancellationToken) -> Result<()> {
+        let survey = self.survey();
+        if manifests.replace(survey.manifests) != Some(survey.manifests) {
+            self.manifests_changed().notify_one();
+        }
+        let mut outcome = self.freeze_down_to(limits::OPEN_RUNS_BYTES, survey.open, survey.bytes).await;
+        for shard in survey.unrecorded {
+            outcome = outcome.and(self.record_seals(shard).await);
+        }
+        for (shard, run) in survey.frozen {
             if stop.is_cancelled() {
                 return Ok(());
             }
-            outcome = outcome.and(self.seal_frozen(shard, |_| true).await);
+            outcome = outcome.and(self.seal_if_frozen(shard, run).await);
             outcome = outcome.and(self.record_seals(shard).await);
-            outcome = outcome.and(self.compact_shard(shard).await);
+            // Sealing takes a while, in which more rows came.
+            outcome = outcome.and(self.bound_open_runs(limits::OPEN_RUNS_BYTES).await);
         }
         outcome = outcome.and(self.retry_erasures().await);
         // First what gives space: cutting needs some.
@@ -76,19 +100,47 @@ impl Node {
         outcome.and(self.remove_blobs().await)
     }
 
-    /// Freezes open runs, the largest first, until the rest take at most so many bytes of memory. What is frozen is
-    /// sealed next.
+    fn survey(&self) -> Survey {
+        let mut survey = Survey::default();
+        for shard in self.shard_ids() {
+            let machine = self.shard(shard).read();
+            for (id, history) in machine.histories() {
+                if let Some(open) = &history.open {
+                    survey.open.push((open.rows.bytes(), shard, id));
+                    survey.bytes += open.rows.bytes();
+                }
+                for (run, rows) in &history.frozen {
+                    survey.frozen.push((shard, RunKey { history: id, run: *run }));
+                    survey.bytes += rows.rows.bytes();
+                }
+                survey.manifests += history.sealed.keys().next_back().map_or(0, |last| last + 1);
+            }
+            if machine.notes().next().is_some() {
+                survey.unrecorded.push(shard);
+            }
+        }
+        survey
+    }
+
+    /// Freezes open runs, the largest first, until the rest and what waits to be sealed take at most so many bytes
+    /// of memory. What is frozen is sealed next.
     ///
     /// # Errors
     /// The log of a shard takes no command.
     pub async fn bound_open_runs(&self, most_bytes: usize) -> Result<()> {
-        let mut open: Vec<(usize, ShardId, HistoryId)> = Vec::new();
-        for shard in self.shard_ids() {
-            let machine = self.shard(shard).read();
-            let runs = machine.histories().filter_map(|(id, history)| Some((id, history.open.as_ref()?)));
-            open.extend(runs.map(|(id, run)| (run.rows.bytes(), shard, id)));
+        let Survey { open, bytes, .. } = self.survey();
+        self.freeze_down_to(most_bytes, open, bytes).await
+    }
+
+    async fn freeze_down_to(
+        &self,
+        most_bytes: usize,
+        mut open: Vec<(usize, ShardId, HistoryId)>,
+        mut bytes: usize,
+    ) -> Result<()> {
+        if bytes <= most_bytes {
+            return Ok(());
         }
-        let mut bytes: usize = open.iter().map(|(bytes, ..)| bytes).sum();
         open.sort_unstable();
         while bytes > most_bytes
             && let Some((largest, shard, history)) = open.pop()
@@ -124,19 +176,32 @@ impl Node {
         Ok(())
     }
 
+    /// Seals the runs of some histories that are frozen now. One that fails keeps none of the others from it.
     async fn seal_frozen(&self, shard: ShardId, wanted: impl Fn(HistoryId) -> bool) -> Result<()> {
+        let frozen: Vec<RunKey> = {
+            let machine = self.shard(shard).read();
+            let histories = machine.histories().filter(|(id, _)| wanted(*id));
+            let keys =
+                histories.flat_map(|(history, rows)| rows.frozen.keys().map(move |run| (history, *run)));
+            keys.map(|(history, run)| RunKey { history, run }).collect()
+        };
+        let mut outcome = Ok(());
+        for run in frozen {
+            outcome = outcome.and(self.seal_if_frozen(shard, run).await);
+        }
+        outcome
+    }
+
+    /// Seals a run, unless somebody else did.
+    async fn seal_if_frozen(&self, shard: ShardId, key: RunKey) -> Result<()> {
         let _one_at_a_time = self.sealing().lock().await;
-        loop {
-            let next = {
-                let machine = self.shard(shard).read();
-                let mut histories = machine.histories().filter(|(id, _)| wanted(*id));
-                histories.find_map(|(id, history)| {
-                    let (run, rows) = history.frozen.first_key_value()?;
-                    Some((RunKey { history: id, run: *run }, rows.clone()))
-                })
-            };
-            let Some((key, run)) = next else { return Ok(()) };
-            self.seal_run(shard, key, run).await?;
+        let frozen = {
+            let machine = self.shard(shard).read();
+            machine.history(key.history).and_then(|history| history.frozen.get(&key.run)).cloned()
+        };
+        match frozen {
+            Some(run) => self.seal_run(shard, key, run).await,
+            None => Ok(()),
         }
     }
 
@@ -183,21 +248,6 @@ impl Node {
         Ok(())
     }
 
-    /// Merges segments of every history that has too many. What fails in one keeps none of the others from it.
-    async fn compact_shard(&self, shard: ShardId) -> Result<()> {
-        let histories: Vec<HistoryId> = self.shard(shard).read().histories().map(|(id, _)| id).collect();
-        let mut outcome = Ok(());
-        for history in histories {
-            outcome = outcome.and(self.compact_fully(shard, history).await);
-        }
-        outcome
-    }
-
-    async fn compact_fully(&self, shard: ShardId, history: HistoryId) -> Result<()> {
-        while self.compact(shard, history, &CompactionBounds::default()).await? {}
-        Ok(())
-    }
-
     /// After a restart: ends the loads that were cut off, and removes blobs that nothing names.
     pub(crate) async fn resume_loads(&self) -> Result<()> {
         let pending: Vec<_> = {
@@ -227,46 +277,8 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use lineate_segment::intake::{ForeignFile, Intake};
-
     use super::*;
-    use crate::{SystemClock, SystemDisk, api::Options};
-
-    const SHARD: ShardId = ShardId(0);
-
-    async fn open(data_dir: std::path::PathBuf) -> Node {
-        let options = Options {
-            data_dir,
-            shards: Some(1),
-            cache_bytes: limits::CACHE_BYTES,
-            log_bytes: limits::LOG_BYTES,
-            clock: Arc::new(SystemClock),
-            disk: Arc::new(SystemDisk),
-        };
-        let node = Node::open(options).await.expect("the store opens");
-        let definitions = serde_json::from_value(serde_json::json!({
-            "project": "p",
-            "entities": [{"name": "thing", "keys": [{"name": "id", "type": "string"}]}],
-            "views": [{
-                "name": "counters", "entity": "thing", "event_time": "happened",
-                "features": [{"name": "value", "type": "int64"}]
-            }]
-        }));
-        node.apply(&system(), &definitions.expect("valid"), false).await.expect("applies");
-        node
-    }
-
-    async fn push(node: &Node) -> HistoryId {
-        let (project, view) = ("p".parse().expect("a name"), "counters".parse().expect("a name"));
-        let view = node.catalog().view(&project, &view).expect("defined").clone();
-        let line = "{\"id\": \"a\", \"happened\": \"2024-01-01T00:00:00Z\", \"value\": 1}\n";
-        let file = ForeignFile::from_bytes("rows", line.to_owned().into());
-        let rows = Intake::new(&view).open(&file).expect("opens").next().expect("rows").expect("reads");
-        for write in node.push(&system(), &view, &rows, 0, None).await.expect("pushes") {
-            write.result.expect("is written");
-        }
-        view.history
-    }
+    use crate::small_store::{SHARD, open, push};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_seal_that_is_refused_while_its_run_waits_is_an_error_and_one_of_a_sealed_run_is_not() {

@@ -30,6 +30,7 @@ use crate::{
     api::{NodeStatus, Options},
     checkpoint::rebuild_unless_it_fits,
     clock::HybridClock,
+    compacting,
     disk_reserve::{DiskReserve, NewBlobs},
     disk_use::DiskUse,
     maintenance,
@@ -66,6 +67,8 @@ struct Inner {
     keeper: Keeper,
     disk_use: DiskUse,
     sealing: tokio::sync::Mutex<()>,
+    compacting: tokio::sync::Mutex<()>,
+    manifests_changed: Notify,
     uploads: Uploads,
     changed: Arc<Notify>,
     stop: CancellationToken,
@@ -107,6 +110,7 @@ impl Node {
         let stop = &node.inner.stop;
         let tasks = [
             tokio::spawn(maintenance::run(node.clone(), stop.clone())),
+            tokio::spawn(compacting::run(node.clone(), stop.clone())),
             tokio::spawn(online::run_folds(node.clone(), stop.clone())),
         ];
         node.inner.background.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
@@ -236,6 +240,16 @@ impl Node {
     /// Held while a frozen run is sealed, so that two tasks never write the same segment.
     pub(crate) fn sealing(&self) -> &tokio::sync::Mutex<()> {
         &self.inner.sealing
+    }
+
+    /// Held while segments are merged: one compaction of a node takes enough memory and disk.
+    pub(crate) fn compacting(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.compacting
+    }
+
+    /// Notified when there may be something to compact.
+    pub(crate) fn manifests_changed(&self) -> &Notify {
+        &self.inner.manifests_changed
     }
 
     pub(crate) fn consensus(&self) -> &Handle {
@@ -495,6 +509,8 @@ impl Inner {
             }),
             disk_use: DiskUse::default(),
             sealing: tokio::sync::Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
+            manifests_changed: Notify::new(),
             uploads: Uploads::new(dir.tmp_dir(), reserve.clone()),
             dir,
             log,

@@ -76,7 +76,8 @@ pub const KV_TREE_BYTES: usize = 255;
 pub const OPEN_RUN_ROWS: usize = 262_144;
 /// Bytes of an open run after which it is sealed.
 pub const OPEN_RUN_BYTES: usize = 64 * 1024 * 1024;
-/// Bytes of memory that all open runs of a node take, after which the largest are sealed.
+/// Bytes of memory that all open runs of a node take, with those that wait to be sealed, after which the largest are
+/// sealed.
 pub const OPEN_RUNS_BYTES: usize = 512 * 1024 * 1024;
 /// Bytes of rows sorted in memory at once, per shard of a bulk load; more become several segments.
 pub const SORT_BYTES: usize = 512 * 1024 * 1024;

@@ -1,5 +1,6 @@
 //! Lookups through a real node: real log, real kv, real blobs, in a temporary directory.
 
+mod background;
 mod cache;
 mod checkpoints;
 mod concurrent_lookups;

@@ -9,12 +9,12 @@ use std::{
 };
 
 use lineate_node::{
-    DiskSpace, Node, Unfinished,
+    CompactionBounds, DiskSpace, Error, Node, Unfinished,
     api::{LoadFile, LoadRequest, ModelRequest},
 };
-use lineate_types::{ErrorKind, HasKind, limits};
+use lineate_types::{ErrorKind, HasKind, HistoryId, limits};
 
-use crate::store::{definitions, line, load_request, open_on, tester};
+use crate::store::{definitions, line, load_request, open_on, push, seal, tester, view};
 
 /// A disk with so many bytes left.
 #[derive(Debug, Clone)]
@@ -99,5 +99,71 @@ async fn a_load_and_a_model_file_stop_before_the_reserve_and_leave_nothing() {
     assert_eq!(refused.kind(), ErrorKind::ResourceExhausted, "{refused}");
     assert_eq!(node.unfinished(), Unfinished::default());
     assert_eq!(files(dir.path()), before);
+    node.shutdown().await.expect("stops");
+}
+
+/// A disk that has room for so many times it is asked, and then not.
+#[derive(Debug, Default)]
+struct Filling(AtomicU64);
+
+impl DiskSpace for Filling {
+    fn available_bytes(&self, _: &Path) -> lineate_storage::Result<u64> {
+        let down = |left: u64| left.checked_sub(1);
+        let has_room = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down).is_ok();
+        Ok(if has_room { PLENTY } else { limits::RESERVED_DISK_BYTES })
+    }
+}
+
+async fn two_segments(node: &Node) -> HistoryId {
+    for value in 0..2 {
+        push(node, &view(node), line("a", value)).await;
+        seal(node).await;
+    }
+    view(node).history
+}
+
+/// Compacts whatever can be, in the one shard that has rows.
+async fn compact_all(node: &Node, history: HistoryId) -> Result<bool, Error> {
+    let mut any = false;
+    for shard in node.shard_ids() {
+        any |= node.compact(shard, history, &CompactionBounds::down_to(1)).await?;
+    }
+    Ok(any)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_waits_for_room_beside_the_reserve_without_reading_or_writing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (node, left) = store(dir.path()).await;
+    let history = two_segments(&node).await;
+    let before = files(dir.path());
+    // The output takes about as much as the inputs, which are small.
+    for beside in [0, node.status().segment_bytes - 1] {
+        left.set(beside);
+        assert!(!compact_all(&node, history).await.expect("is put off"), "{beside}");
+        assert_eq!((node.status().segments, files(dir.path())), (2, before));
+    }
+    left.set(PLENTY);
+    assert!(compact_all(&node, history).await.expect("compacts"));
+    assert_eq!(node.status().segments, 1);
+    node.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_that_reaches_the_reserve_fails_and_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = Arc::new(Filling(AtomicU64::new(u64::MAX)));
+    let node = open_on(dir.path(), limits::CACHE_BYTES, limits::LOG_BYTES, disk.clone()).await;
+    let node = node.expect("the store opens");
+    node.apply(&tester(), &definitions(), false).await.expect("applies");
+    let history = two_segments(&node).await;
+    let before = files(dir.path());
+    // Room at first, and when it writes somebody else took it.
+    disk.0.store(1, Ordering::SeqCst);
+    let refused = compact_all(&node, history).await.expect_err("no room");
+    assert_eq!(refused.kind(), ErrorKind::ResourceExhausted, "{refused}");
+    assert_eq!((node.status().segments, files(dir.path())), (2, before));
+    disk.0.store(u64::MAX, Ordering::SeqCst);
+    assert!(compact_all(&node, history).await.expect("compacts"));
     node.shutdown().await.expect("stops");
 }
