@@ -189,17 +189,3 @@ impl io::Read for BlobReader {
         Ok(length)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_rows_are_read_a_few_at_a_time() {
-        assert_eq!(batch_rows(0), ROW_GROUP_ROWS);
-        assert_eq!(batch_rows(512), ROW_GROUP_ROWS);
-        assert_eq!(batch_rows(3_100), 8_192);
-        assert_eq!(batch_rows(limits::ROW_BYTES as u64), 32);
-        assert_eq!(batch_rows(u64::MAX), 1);
-    }
-}

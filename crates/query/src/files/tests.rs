@@ -161,7 +161,7 @@ fn a_table_that_was_kept_is_read() {
     io::Write::write_all(&mut writer, &fs::read(kept_path()).expect("is kept")).expect("room");
     let info = writer.finish().expect("room");
     assert_eq!(info.hash.to_string(), KEPT_HASH);
-    let (schema, rows) = read_table(&blobs, &info.hash).expect("a table");
+    let TableReader { schema, batches: rows, .. } = read_table(&blobs, &info.hash, 0).expect("a table");
     let rows: Vec<RecordBatch> = rows.map(|batch| batch.expect("rows")).collect();
     assert_eq!(schema, table().schema());
     assert_eq!(hashes(&rows), hashes(&[table()]), "bit for bit");
@@ -240,7 +240,7 @@ fn a_table_has_these_properties() {
     .assert_eq(&text);
     // Pages end where batches do, so the bytes may differ; what they say does not.
     let hashes_of = |info: BlobInfo| {
-        let (_, rows) = read_table(&blobs, &info.hash).expect("a table");
+        let rows = read_table(&blobs, &info.hash, 0).expect("a table").batches;
         hashes(&rows.map(|batch| batch.expect("rows")).collect::<Vec<_>>())
     };
     assert_eq!(hashes_of(write(&blobs, &parts)), hashes_of(whole));
@@ -277,7 +277,8 @@ fn what_parquet_does_not_hold_is_refused_and_the_rest_comes_back() {
         let what = match stored {
             Err(error) => format!("{:?}: {error}", error.kind()),
             Ok((info, _)) => {
-                let (schema, rows) = read_table(&blobs, &info.hash).expect("a table");
+                let TableReader { schema, batches: rows, .. } =
+                    read_table(&blobs, &info.hash, 0).expect("a table");
                 let rows: Vec<RecordBatch> = rows.map(|batch| batch.expect("rows")).collect();
                 let same_type = schema == table.schema();
                 assert_eq!(hashes(&rows), hashes(&[table]), "{name}");
@@ -294,4 +295,13 @@ fn what_parquet_does_not_hold_is_refused_and_the_rest_comes_back() {
         run-end encoded: comes back as Field { "x": nullable Utf8 }
         struct<>: Invalid: the table cannot be written as Parquet: Arrow: Parquet does not support writing empty structs
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn long_rows_are_read_a_few_at_a_time() {
+    assert_eq!(batch_rows(0), ROW_GROUP_ROWS);
+    assert_eq!(batch_rows(512), ROW_GROUP_ROWS);
+    assert_eq!(batch_rows(3_100), 8_192);
+    assert_eq!(batch_rows(limits::ROW_BYTES as u64), 32);
+    assert_eq!(batch_rows(u64::MAX), 1);
 }
