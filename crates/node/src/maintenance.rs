@@ -29,6 +29,8 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 const FORGET_PAUSE: Duration = Duration::from_secs(60);
 /// How often to look at the size of the log although nothing changes.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
+/// How often to look at what changed, however often it changes: every applied command is a change.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Works until the node stops.
 pub(crate) async fn run(node: Node, stop: CancellationToken) {
@@ -42,6 +44,7 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
             // Reads and closes make the log grow, and nobody is told.
             () = tokio::time::sleep(LOG_PAUSE) => {}
         }
+        let looked = Instant::now();
         while let Err(error) = node.work_once(&mut manifests, &stop).await {
             tracing::warn!(%error, "background work failed and is tried again");
             tokio::select! {
@@ -54,6 +57,10 @@ pub(crate) async fn run(node: Node, stop: CancellationToken) {
             if let Err(error) = node.sealed_texts().forget_given_up().await {
                 tracing::warn!(%error, "texts that nothing names are forgotten later");
             }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(looked + LOOK_PAUSE) => {}
         }
     }
 }
@@ -96,8 +103,11 @@ impl Node {
         outcome = outcome.and(self.retry_erasures().await);
         // First what gives space: cutting needs some.
         outcome = outcome.and(self.remove_blobs().await);
-        outcome = outcome.and(self.cut_logs(stop).await);
-        outcome.and(self.remove_blobs().await)
+        if self.log().bytes_on_disk() >= self.log_bytes_limit() {
+            outcome = outcome.and(self.cut_logs(stop).await);
+            outcome = outcome.and(self.remove_blobs().await);
+        }
+        outcome
     }
 
     fn survey(&self) -> Survey {
