@@ -205,7 +205,7 @@ async fn the_name_of_an_erased_principal_is_in_no_file_and_who_comes_back_is_ano
 
     let node = open(place.path(), limits::CACHE_BYTES).await;
     let refused = push_as(&node, &ada, resumed).await.expect_err("not theirs");
-    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{refused}");
     let refused = node.open_writer(&ada, Some(writer.writer)).await.expect_err("not theirs");
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{refused}");
     let writer = node.open_writer(&ada, None).await.expect("opens");
