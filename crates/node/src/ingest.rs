@@ -521,3 +521,72 @@ fn format_word(format: FileFormat) -> &'static str {
         FileFormat::Csv => "csv",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::{ArrayRef, AsArray, StringArray},
+        datatypes::Int64Type,
+    };
+
+    use super::*;
+    use crate::{
+        api::{LoadFile, LookupRequest},
+        maintenance::system,
+        small_store::{SHARD, open, push},
+    };
+
+    /// The value of the only key, now or at another time.
+    async fn value(node: &Node, at: Option<TimestampUs>) -> i64 {
+        let ids: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let entities = RecordBatch::try_from_iter([("id", ids)]).expect("a batch");
+        let request = LookupRequest { project: None, service: "s".parse().expect("a name"), entities, at };
+        let reply = node.lookup(&request).await.expect("answers");
+        reply.features.column(0).as_primitive::<Int64Type>().value(0)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_load_is_read_from_its_commit_on_although_no_shard_has_resolved_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let node = open(dir.path().to_owned()).await;
+        push(&node).await;
+        let mut sink = node.upload().await.expect("uploads");
+        let line = "{\"id\": \"a\", \"happened\": \"2024-02-01T00:00:00Z\", \"value\": 2}\n";
+        sink.write(line.into()).await.expect("writes");
+        let upload = sink.finish().await.expect("finishes").id;
+        let files = vec![LoadFile { path: "rows.ndjson".into(), upload }];
+        let view = "counters".parse().expect("a name");
+        let request = LoadRequest { project: None, view, files, again: false };
+        let (principal, progress): (_, OnProgress) = (system(), Arc::new(|_| ()));
+        let loading_node = node.clone();
+        node.work(|caller| async move {
+            let node = loading_node;
+            let view = node.catalog().view(&"p".parse().expect("a name"), &request.view)?.clone();
+            let sources = node.take_sources(&request).await?;
+            let Begun::Load { load, .. } = node.begin_load(&principal, &view, &sources, false).await? else {
+                panic!("nothing was loaded before");
+            };
+            let lease = node.lease_blobs();
+            let loading =
+                Loading { principal: &principal, load, view: &view, caller: &caller, lease: &lease };
+            let read: Vec<&Source> = sources.iter().collect();
+            let (segments, rows) = node.write_segments(&loading, &read, progress).await?;
+            let written = Written { segments, rows: rows? };
+            lease.begin_naming();
+            let floor = node.stage(&loading, &written).await?;
+            assert_eq!(value(&node, None).await, 1, "it is staged, and may be aborted yet");
+            let (commit_time, _) = node.commit(&loading, floor, &written).await?.expect("nobody was first");
+            lease.named();
+            assert_eq!(value(&node, None).await, 2);
+            assert_eq!(value(&node, Some(commit_time)).await, 2);
+            let snapshot = node.snapshot(&principal, Some(commit_time), &[view.history]).await?;
+            assert_eq!(snapshot.runs(view.history, SHARD)?.len(), 2, "the row that was pushed, and the load");
+            node.resolve(&principal, load, written.segments.keys().copied(), Some(commit_time)).await?;
+            assert_eq!(value(&node, None).await, 2);
+            Ok::<(), Error>(())
+        })
+        .await
+        .expect("loads");
+        node.shutdown().await.expect("stops");
+    }
+}

@@ -1,4 +1,4 @@
-//! A store of one shard and one view of counters, for tests of what is not public.
+//! A store of one shard, one view of counters and one service, for tests of what is not public.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ pub(crate) async fn open(data_dir: std::path::PathBuf) -> Node {
         "views": [{
             "name": "counters", "entity": "thing", "event_time": "happened",
             "features": [{"name": "value", "type": "int64"}]
-        }]
+        }],
+        "services": [{"name": "s", "features": ["counters.value"]}]
     }));
     node.apply(&system(), &definitions.expect("valid"), false).await.expect("applies");
     node
