@@ -157,8 +157,12 @@ async fn uploads_beyond_the_bound_are_refused_until_one_is_used() {
     served.stop().await;
 }
 
-/// A request whose body never comes.
-async fn unfinished(mut channel: Channel) -> Result<(), tonic::transport::Error> {
+/// Requests whose bodies never come, one after the other: the server gives up on each after a while.
+async fn unfinished(channel: Channel) {
+    while request_without_end(channel.clone()).await.is_ok() {}
+}
+
+async fn request_without_end(mut channel: Channel) -> Result<(), tonic::transport::Error> {
     let never = Body::from_stream(stream::pending::<Result<Bytes, axum::BoxError>>());
     let request = http::Request::post("/lineate.v1.Admin/Status")
         .header("content-type", "application/grpc")

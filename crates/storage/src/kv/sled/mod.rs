@@ -60,6 +60,16 @@ pub struct SledKv {
     gate: RwLock<()>,
 }
 
+impl Drop for SledKv {
+    /// sled syncs its file when it goes, and panics where that fails. Then it stays, until the process ends: there is
+    /// nothing left to be done with it, and the disk is not to be trusted.
+    fn drop(&mut self) {
+        if self.db_file.sync_all().is_err() {
+            std::mem::forget(self.db.clone());
+        }
+    }
+}
+
 /// How the engine is called in messages.
 const ENGINE: &str = "sled";
 
