@@ -227,7 +227,8 @@ impl Handle {
         drop(self.shared.mailbox.send(Event::Frame { frame, _permit: permit }));
     }
 
-    /// Whether the last write to the log found the disk full: until there is space, the times of groups stand still.
+    /// Whether the last write to the log found the disk full, or no file descriptor: until there is one, the times of
+    /// groups stand still.
     pub fn is_disk_full(&self) -> bool {
         self.shared.health.disk_full()
     }

@@ -1,7 +1,7 @@
 //! The log writer: one thread, one sync at a time, for all groups of the node.
 //!
-//! A full disk, or no file descriptor for the next file of the log, is waited out: the same batch is tried again, since the Raft core counts on it, and nothing
-//! else is accepted meanwhile. Any other failure ends the node.
+//! A full disk, or no file descriptor for the next file of the log, is waited out: the same batch is tried again, since
+//! the Raft core counts on it, and nothing else is accepted meanwhile. Any other failure ends the node.
 
 use std::{sync::Arc, time::Duration};
 

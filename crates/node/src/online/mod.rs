@@ -201,7 +201,7 @@ impl Node {
             if self.consensus().is_disk_full() {
                 return agreement.settle().ok_or_else(|| {
                     Error::ResourceExhausted(
-                        "the disk is full, and since then the shards have no time in common at which all that was acknowledged can be read; ask for keys of fewer shards, or free space (no restart is needed)".into(),
+                        "the raft log cannot be written, its disk is full or no file descriptor is left, and since then the shards have no time in common at which all that was acknowledged can be read; ask for keys of fewer shards, or free space (no restart is needed)".into(),
                     )
                 });
             }
