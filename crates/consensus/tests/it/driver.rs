@@ -416,7 +416,10 @@ async fn what_waits_for_a_disk_that_hangs_is_bounded_although_its_callers_were_s
     node.log.hold(false);
     until(|| node.machines[1].history().commands().count() == 3).await;
     // The raft thread hears of it a moment later, and a busy machine may be slower than the patience here.
-    while node.propose("4").await.is_err() {}
+    let begun = Instant::now();
+    while let Err(error) = node.propose("4").await {
+        assert!(begun.elapsed() < DEADLINE, "{error}");
+    }
     node.shutdown().unwrap();
 }
 
